@@ -1,0 +1,12 @@
+#pragma once
+
+/// The Eigen backend: `sma::Network<Description, sma::Eigen<float>>`.
+///
+/// Shards of the batch run on threads; a shard is single-threaded, so that results do not depend on scheduling. Kernels that
+/// Eigen or the compiler can do better than the plain loops are overloads of `run` in sma/eigen/*.hpp.
+
+#include <sma/eigen/attention.hpp>
+#include <sma/eigen/backend.hpp>
+#include <sma/eigen/decay.hpp>
+#include <sma/eigen/elementwise.hpp>
+#include <sma/eigen/linear.hpp>

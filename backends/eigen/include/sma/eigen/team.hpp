@@ -1,0 +1,215 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <sma/core/config.hpp>
+#include <sma/core/error.hpp>
+#include <thread>
+#include <vector>
+
+namespace sma::eigen {
+
+/// Runs the lanes of a batch on threads. At most `threads` lanes run at a time, whatever the number of lanes.
+///
+/// Independent lanes are taken one after another by `threads` workers. Coupled lanes (batch norm) must all be under way at
+/// once: each gets a thread of its own and a permit to run, which it gives back while it waits for the others.
+/// Sums over lanes are taken in lane order, so that results are the same for every number of threads.
+class Team {
+ public:
+  Team(Index threads, Index) : threads_(threads) {}
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+  ~Team() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& t : pool_) t.join();
+  }
+
+  /// Sums shards' numbers; every lane of the running job calls it the same number of times.
+  class Reducer {
+   public:
+    /// data[i] = sum over lanes of data[i], added in lane order.
+    template <class T>
+    void all_reduce(Index lane, T* data, Index count) {
+      team_->all_reduce(lane, data, count);
+    }
+
+   private:
+    friend class Team;
+    Team* team_ = nullptr;
+  };
+
+  /// Null when there is nothing to meet.
+  Reducer* reducer(Index lanes) {
+    if (lanes <= 1) return nullptr;
+    reducer_.team_ = this;
+    return &reducer_;
+  }
+
+  /// Calls task(lane, worker) for each lane; rethrows the first exception.
+  template <class Task>
+  void run(Index lanes, bool coupled, const Task& task) {
+    coupled = coupled && lanes > 1;
+    const Index workers = coupled ? lanes : std::min(lanes, threads_);
+    if (workers == 1) {
+      for (Index lane = 0; lane < lanes; ++lane) task(lane, Index{0});
+      return;
+    }
+    while (static_cast<Index>(pool_.size()) < workers - 1) {
+      const auto id = static_cast<Index>(pool_.size()) + 1;
+      pool_.emplace_back([this, id] { serve(id); });
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = [](void* context, Index lane, Index worker) {
+        (*static_cast<const Task*>(context))(lane, worker);
+      };
+      job_context_ = const_cast<void*>(static_cast<const void*>(&task));
+      job_lanes_ = lanes;
+      job_workers_ = workers;
+      coupled_ = coupled;
+      permits_ = threads_;
+      next_lane_ = 0;
+      running_ = workers - 1;
+      arrived_ = 0;
+      failed_ = false;
+      error_ = nullptr;
+      slots_.resize(static_cast<std::size_t>(lanes));
+      for (auto& slot : slots_) slot.uses = 0;
+      ++generation_;
+    }
+    wake_.notify_all();
+    work(0);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  struct Slot {
+    std::vector<unsigned char> data[2];
+    std::size_t uses = 0;
+  };
+  /// Thrown in lanes that wait for one that failed.
+  struct Abandoned {};
+
+  void serve(Index id) {
+    std::uint64_t seen = 0;
+    for (;;) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
+        if (stop_) return;
+        seen = generation_;
+        if (id >= job_workers_) continue;
+      }
+      work(id);
+      {
+        const std::lock_guard lock(mutex_);
+        if (--running_ == 0) done_.notify_all();
+      }
+    }
+  }
+
+  void work(Index worker) {
+    if (coupled_) {
+      acquire();
+      guarded(worker, worker);
+      release();
+      return;
+    }
+    for (Index lane = next_lane_.fetch_add(1); lane < job_lanes_; lane = next_lane_.fetch_add(1))
+      guarded(lane, worker);
+  }
+
+  void guarded(Index lane, Index worker) {
+    try {
+      job_(job_context_, lane, worker);
+    } catch (const Abandoned&) {
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      failed_ = true;
+      meet_.notify_all();
+    }
+  }
+
+  void acquire() {
+    std::unique_lock lock(mutex_);
+    permit_.wait(lock, [this] { return permits_ > 0; });
+    --permits_;
+  }
+  void release() {
+    {
+      const std::lock_guard lock(mutex_);
+      ++permits_;
+    }
+    permit_.notify_one();
+  }
+
+  template <class T>
+  void all_reduce(Index lane, T* data, Index count) {
+    // Two buffers a lane, used in turn: nobody writes buffer k again before all have arrived at k + 1, and so have read k.
+    Slot& mine = slots_[static_cast<std::size_t>(lane)];
+    const std::size_t turn = mine.uses++ % 2;
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+    if (mine.data[turn].size() < bytes) mine.data[turn].resize(bytes);
+    std::copy_n(reinterpret_cast<const unsigned char*>(data), bytes, mine.data[turn].data());
+    meet();
+    for (Index i = 0; i < count; ++i) data[i] = T(0);
+    for (const Slot& slot : slots_) {
+      const T* theirs = reinterpret_cast<const T*>(slot.data[turn].data());
+      for (Index i = 0; i < count; ++i) data[i] += theirs[i];
+    }
+  }
+
+  /// Waits, without a permit, until every lane is here.
+  void meet() {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t round = meetings_;
+    if (++arrived_ == job_lanes_) {
+      arrived_ = 0;
+      ++meetings_;
+      lock.unlock();
+      meet_.notify_all();
+      return;
+    }
+    ++permits_;
+    permit_.notify_one();
+    meet_.wait(lock, [&] { return meetings_ != round || failed_; });
+    permit_.wait(lock, [this] { return permits_ > 0; });
+    --permits_;
+    if (failed_ && meetings_ == round) throw Abandoned{};
+  }
+
+  Index threads_;
+  Reducer reducer_;
+  std::vector<std::thread> pool_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_, meet_, permit_;
+  bool stop_ = false;
+  std::uint64_t generation_ = 0;
+  std::uint64_t meetings_ = 0;
+  void (*job_)(void*, Index, Index) = nullptr;
+  void* job_context_ = nullptr;
+  Index job_lanes_ = 0;
+  Index job_workers_ = 0;
+  Index running_ = 0;
+  Index permits_ = 0;
+  Index arrived_ = 0;
+  bool coupled_ = false;
+  bool failed_ = false;
+  std::exception_ptr error_;
+  std::atomic<Index> next_lane_{0};
+  std::vector<Slot> slots_;
+};
+
+}  // namespace sma::eigen

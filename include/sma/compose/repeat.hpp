@@ -1,0 +1,78 @@
+#pragma once
+
+#include <array>
+#include <sma/compose/chain.hpp>
+
+namespace sma {
+
+/// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
+/// Parameters of layer i stand under "i.".
+template <Index N, class L>
+struct Repeat {
+  using module_type = Repeat;
+  static_assert(N > 0, "sma::Repeat<N, L> requires N > 0");
+  static_assert(width_mismatch<Produces<L::output_width>, Expects<L::input_width>> ||
+                    L::input_width == L::output_width,
+                "sma::Repeat<N, L> requires a layer whose output_width equals its input_width");
+  static constexpr Index input_width = L::input_width;
+  static constexpr Index output_width = L::output_width;
+  static constexpr bool rowwise = is_rowwise<L>();
+  static constexpr bool causal = is_causal<L>();
+  static constexpr bool streamable = is_streamable<L>();
+  using Children = sma::Children<Child<"", L, N>>;
+
+  template <class S>
+  struct Saved {
+    std::array<saved_of<L, S>, static_cast<std::size_t>(N)> parts;
+  };
+  template <class S>
+  struct Stream {
+    std::array<stream_of<L, S>, static_cast<std::size_t>(N)> parts;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                      Weights<Repeat, S> w, Saved<S>& saved) {
+    auto outer = ctx.scope();
+    Rows<S, input_width> spare[2];
+    if (!ctx.training())
+      for (auto& rows : spare) rows = ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
+    for (Index i = 0; i < N; ++i) {
+      Rows<S, input_width> out = y;
+      if (i + 1 < N) out = ctx.training() ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
+      auto scope = ctx.scope();
+      L::forward(ctx, s, x, out, child<0>(w, i), saved.parts[static_cast<std::size_t>(i)]);
+      x = out;
+    }
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                       Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved) {
+    auto outer = ctx.scope();
+    Rows<S, input_width> spare[2];
+    for (auto& rows : spare) rows = ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
+    for (Index i = N - 1; i >= 0; --i) {
+      const Rows<S, input_width> out = i > 0 ? spare[i % 2] : dx;
+      auto scope = ctx.scope();
+      L::backward(ctx, s, dy, out, child<0>(w, i), child<0>(g, i), saved.parts[static_cast<std::size_t>(i)]);
+      dy = out;
+    }
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                   Weights<Repeat, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    const Rows<S, input_width> spare[2] = {ctx.template scratch_rows<input_width>(1),
+                                           ctx.template scratch_rows<input_width>(1)};
+    for (Index i = 0; i < N; ++i) {
+      const Rows<S, input_width> out = i + 1 < N ? spare[i % 2] : y;
+      step_module(ctx, s, x, out, child<0>(w, i), stream.parts[static_cast<std::size_t>(i)]);
+      x = out;
+    }
+  }
+};
+
+}  // namespace sma

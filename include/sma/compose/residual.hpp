@@ -1,0 +1,56 @@
+#pragma once
+
+#include <sma/compose/chain.hpp>
+
+namespace sma {
+
+/// y = x + M(x). Its parameters are M's, under the same names.
+template <class M>
+struct Residual {
+  using module_type = Residual;
+  static_assert(width_mismatch<At<0, M>, Produces<M::output_width>, Expects<M::input_width>> ||
+                    M::input_width == M::output_width,
+                "sma::Residual<M> requires a module whose output_width equals its input_width");
+  static_assert(sma::sequences_per_output<M>() == 0,
+                "sma::Residual<M> requires a module that keeps the rows of its input");
+  static constexpr Index input_width = M::input_width;
+  static constexpr Index output_width = M::output_width;
+  static constexpr bool rowwise = is_rowwise<M>();
+  static constexpr bool causal = is_causal<M>();
+  static constexpr bool streamable = is_streamable<M>();
+  using Children = sma::Children<Child<"", M>>;
+
+  template <class S>
+  struct Saved {
+    saved_of<M, S> inner;
+  };
+  template <class S>
+  struct Stream {
+    stream_of<M, S> inner;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                      Weights<Residual, S> w, Saved<S>& saved) {
+    M::forward(ctx, s, x, y, child<0>(w), saved.inner);
+    ctx.launch(kernels::AddRows<S, output_width>{x, y});
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                       Weights<Residual, S> w, Gradients<Residual, S> g, Saved<S>& saved) {
+    M::backward(ctx, s, dy, dx, child<0>(w), child<0>(g), saved.inner);
+    if (dx) ctx.launch(kernels::AddRows<S, input_width>{dy, dx});
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                   Weights<Residual, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    step_module(ctx, s, x, y, child<0>(w), stream.inner);
+    ctx.launch(kernels::AddRows<S, output_width>{x, y});
+  }
+};
+
+}  // namespace sma

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <sma/compose/chain.hpp>
+
+namespace sma {
+
+namespace detail {
+template <class... Ms>
+constexpr bool check_sum() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    using First = first_of<Ms...>;
+    if constexpr ((check_module<I, Ms>() && ...)) {
+      return ([] {
+        constexpr bool equal =
+            Ms::input_width == First::input_width && Ms::output_width == First::output_width;
+        static_assert(
+            equal || width_mismatch<At<0, First>, Expects<First::input_width>, Produces<First::output_width>,
+                                    At<I, Ms>, Expects<Ms::input_width>, Produces<Ms::output_width>>,
+            "sma::Sum<A, B, ...> requires all modules to have the same input_width and the same "
+            "output_width");
+        return equal;
+      }() && ...);
+    } else {
+      return false;
+    }
+  }(std::index_sequence_for<Ms...>{});
+}
+}  // namespace detail
+
+/// y = M_1(x) + M_2(x) + ...: branches that all run on every row. Parameters as in Chain.
+template <class... Ms>
+struct Sum {
+  using module_type = Sum;
+  static_assert(sizeof...(Ms) > 0, "sma::Sum<A, ...> requires at least one module");
+  static constexpr bool valid = detail::check_sum<Ms...>();
+  static constexpr std::size_t size = sizeof...(Ms);
+  static constexpr Index input_width = detail::first_of<Ms...>::input_width;
+  static constexpr Index output_width = detail::first_of<Ms...>::output_width;
+  static constexpr bool rowwise = (is_rowwise<Ms>() && ...);
+  static constexpr bool causal = (is_causal<Ms>() && ...);
+  static constexpr bool streamable = (is_streamable<Ms>() && ...);
+  static_assert(((sma::sequences_per_output<Ms>() == 0) && ...),
+                "sma::Sum<A, ...> requires modules that keep the rows of their input");
+  using Children = detail::indexed_children<Ms...>;
+  template <std::size_t I>
+  using part = child_module<Sum, I>;
+
+  template <class S>
+  struct Saved {
+    std::tuple<saved_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
+  };
+  template <class S>
+  struct Stream {
+    std::tuple<stream_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                      Weights<Sum, S> w, Saved<S>& saved) {
+    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      auto scope = ctx.scope();
+      const auto out = I == 0 ? y : ctx.template scratch_rows<output_width>(s.rows);
+      part<I>::forward(ctx, s, x, out, child<I>(w), std::get<I>(saved.parts));
+      if constexpr (I > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
+    });
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                       Weights<Sum, S> w, Gradients<Sum, S> g, Saved<S>& saved) {
+    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      auto scope = ctx.scope();
+      const auto out = I == 0 || !dx ? dx : ctx.template scratch_rows<input_width>(s.rows);
+      part<I>::backward(ctx, s, dy, out, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      if constexpr (I > 0) {
+        if (dx) ctx.launch(kernels::AddRows<S, input_width>{out, dx});
+      }
+    });
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                   Weights<Sum, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      auto scope = ctx.scope();
+      const auto out = I == 0 ? y : ctx.template scratch_rows<output_width>(1);
+      step_module(ctx, s, x, out, child<I>(w), std::get<I>(stream.parts));
+      if constexpr (I > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
+    });
+  }
+
+ private:
+  template <class F>
+  static void each(F&& f) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (f(std::integral_constant<std::size_t, I>{}), ...);
+    }(std::make_index_sequence<size>{});
+  }
+};
+
+}  // namespace sma

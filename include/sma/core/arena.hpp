@@ -1,0 +1,89 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <sma/core/config.hpp>
+#include <vector>
+
+namespace sma {
+
+/// Bump allocator over a backend's memory. `reset` merges what was used into one block, so that a second pass of the
+/// same size allocates nothing.
+template <class Backend>
+class Arena {
+ public:
+  struct Mark {
+    std::size_t block = 0;
+    std::size_t used = 0;
+  };
+
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  Arena(Arena&& other) noexcept : blocks_(std::move(other.blocks_)), at_(other.at_) { other.blocks_.clear(); }
+  Arena& operator=(Arena&&) = delete;
+  ~Arena() { free_all(); }
+
+  template <class T>
+  T* allocate(Index count) {
+    const std::size_t bytes =
+        (static_cast<std::size_t>(std::max<Index>(count, 1)) * sizeof(T) + kAlign - 1) & ~(kAlign - 1);
+    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size) at_ = {at_.block + 1, 0};
+    if (at_.block == blocks_.size()) {
+      const std::size_t size = std::max({bytes, kFirstBlock, capacity() / 2});
+      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
+    }
+    std::byte* here = blocks_[at_.block].data + at_.used;
+    at_.used += bytes;
+    peak_ = std::max(peak_, used());
+#ifdef SMA_POISON_FRESH_MEMORY
+    if constexpr (Backend::host_accessible)
+      std::fill(here, here + bytes, std::byte{0xFF});  // NaN, so that use before write shows
+#endif
+    return reinterpret_cast<T*>(here);
+  }
+
+  [[nodiscard]] Mark mark() const { return at_; }
+  void release(Mark mark) { at_ = mark; }
+
+  /// Forgets everything. What overflowed into several blocks becomes one block.
+  void reset() {
+    if (blocks_.size() > 1) {
+      const std::size_t total = capacity();
+      free_all();
+      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(total)), total});
+    }
+    at_ = {};
+  }
+
+  [[nodiscard]] std::size_t capacity() const {
+    std::size_t total = 0;
+    for (const Block& b : blocks_) total += b.size;
+    return total;
+  }
+  [[nodiscard]] std::size_t peak() const { return peak_; }
+
+ private:
+  static constexpr std::size_t kAlign = 64;
+  static constexpr std::size_t kFirstBlock = 1U << 16;
+  struct Block {
+    std::byte* data;
+    std::size_t size;
+  };
+
+  [[nodiscard]] std::size_t used() const {
+    std::size_t total = at_.used;
+    for (std::size_t b = 0; b < at_.block; ++b) total += blocks_[b].size;
+    return total;
+  }
+  void free_all() {
+    for (const Block& b : blocks_) Backend::deallocate(b.data);
+    blocks_.clear();
+  }
+
+  std::vector<Block> blocks_;
+  Mark at_;
+  std::size_t peak_ = 0;
+};
+
+}  // namespace sma

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <sma/core/sequences.hpp>
+
+namespace sma {
+
+namespace detail {
+struct ProbeKernel {
+  SMA_HD void operator()(Index) const {}
+};
+}  // namespace detail
+
+/// What runs a network: memory, index-parallel kernels, compaction, and a team of shards.
+///
+/// `for_each_index(n, f)` calls f(i) for i in 0..n-1 in any order; f is a functor over views, callable where the backend
+/// runs. `compact(flags, stride, s, out...)` lists the rows whose flag is set (see routing/compress.hpp).
+/// A kernel is a struct with `extent()` and `operator()(Index)`; `run(context, kernel)` runs it. A backend that can do
+/// better overloads `run` for that kernel type.
+template <class B>
+concept Backend = requires(void* p, const void* q, std::size_t n, Index i, detail::ProbeKernel f) {
+  typename B::Scalar;
+  typename B::Team;
+  { B::host_accessible } -> std::convertible_to<bool>;
+  { B::allocate(n) } -> std::same_as<void*>;
+  B::deallocate(p);
+  B::upload(p, q, n);    // host to backend
+  B::download(p, q, n);  // backend to host
+  B::for_each_index(i, f);
+};
+
+/// Runs a kernel in a context: f(0) .. f(extent - 1), in any order. A backend overloads this, for its own context type, for
+/// the kernels it does better; nothing else decides which form runs.
+template <class C, class Kernel>
+void run(C&, const Kernel& kernel) {
+  C::Backend::for_each_index(kernel.extent(), kernel);
+}
+
+}  // namespace sma

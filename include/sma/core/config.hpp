@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+/// Marks a function that runs on the host and, when compiled by nvcc, on the device.
+#if defined(__CUDACC__)
+#define SMA_HD __host__ __device__
+#else
+#define SMA_HD
+#endif
+
+namespace sma {
+
+/// Counts and indices of rows, columns and parameters.
+using Index = std::int64_t;
+
+/// A row's original time step within its sequence, from 0.
+using Position = std::int32_t;
+
+/// A discrete input symbol (byte, word piece, operator).
+using Token = std::int32_t;
+
+}  // namespace sma

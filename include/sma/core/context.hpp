@@ -1,0 +1,107 @@
+#pragma once
+
+#include <sma/core/arena.hpp>
+#include <sma/core/backend.hpp>
+#include <sma/core/random.hpp>
+
+namespace sma {
+
+enum class Mode { inference, training };
+
+/// Weights of the auxiliary losses that routers add to the objective (0: off). Each loss is a mean over sequences.
+struct AuxiliaryWeights {
+  double load_balance =
+      0.0;              // M * sum_i (active rate_i * mean probability_i), Switch Transformer eq. 4 a sequence
+  double z_loss = 0.0;  // mean over steps of logsumexp(logits)^2, ST-MoE eq. 5
+  double budget = 0.0;  // (mean run probability - target)^2 a branch
+  double budget_target = 0.5;
+};
+
+/// What one step of a network has to know; the same in every shard.
+struct StepSettings {
+  Mode mode = Mode::inference;
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;
+  double progress = 0.0;  // fraction of training done, 0..1; anneals temperatures
+  AuxiliaryWeights auxiliary;
+  Index batch_sequences = 1;  // sequences in the whole batch, all shards
+};
+
+/// What a module's functions see of one shard: memory, kernels, mode, randomness.
+template <class BackendType>
+class Context {
+ public:
+  using Backend = BackendType;
+  using Scalar = typename Backend::Scalar;
+  using Reducer = typename Backend::Team::Reducer;
+
+  /// Releases, at its end, the scratch memory taken since it was made.
+  class Scope {
+   public:
+    explicit Scope(Context& ctx) : ctx_(ctx), mark_(ctx.scratch_.mark()) {}
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { ctx_.scratch_.release(mark_); }
+
+   private:
+    Context& ctx_;
+    typename Arena<Backend>::Mark mark_;
+  };
+
+  StepSettings settings;
+  Reducer* reducer = nullptr;  // null: this shard is the whole batch
+  Index lane = 0;
+  Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
+  Index trace_columns = 0;
+
+  [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
+  [[nodiscard]] Scope scope() { return Scope(*this); }
+
+  /// Memory until the enclosing scope ends.
+  template <class T>
+  T* scratch(Index count) {
+    return scratch_.template allocate<T>(count);
+  }
+  template <Index Width>
+  Rows<Scalar, Width> scratch_rows(Index rows) {
+    return {scratch<Scalar>(rows * Width), rows, Width};
+  }
+
+  /// Memory until backward is over; in inference, where there is no backward, until the enclosing scope ends.
+  template <class T>
+  T* keep(Index count) {
+    return training() ? keep_.template allocate<T>(count) : scratch_.template allocate<T>(count);
+  }
+  template <Index Width>
+  Rows<Scalar, Width> keep_rows(Index rows) {
+    return {keep<Scalar>(rows * Width), rows, Width};
+  }
+
+  /// f(0) .. f(extent-1) in any order, or the backend's own way to do the same.
+  template <class Kernel>
+  void launch(const Kernel& kernel) {
+    run(*this, kernel);
+  }
+
+  /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none.
+  void all_reduce(Scalar* data, Index count) {
+    if (reducer != nullptr) reducer->all_reduce(lane, data, count);
+  }
+
+  /// The random numbers of module instance `instance` in this step; `use` tells apart several uses inside a module.
+  [[nodiscard]] RandomStream random(Index instance, std::uint64_t use = 0) const {
+    return {settings.seed, (settings.step << 20) ^ (static_cast<std::uint64_t>(instance) << 4) ^ use};
+  }
+
+  void reset() {
+    keep_.reset();
+    scratch_.reset();
+  }
+  [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + scratch_.capacity(); }
+
+ private:
+  Arena<Backend> keep_;
+  Arena<Backend> scratch_;
+};
+
+}  // namespace sma

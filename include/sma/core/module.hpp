@@ -1,0 +1,421 @@
+#pragma once
+
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/integral_constant.hpp>
+#include <boost/hana/range.hpp>
+#include <boost/hana/tuple.hpp>
+#include <boost/hana/type.hpp>
+#include <concepts>
+#include <sma/core/parameters.hpp>
+#include <sma/core/sequences.hpp>
+#include <tuple>
+#include <type_traits>
+
+/// What a module is. A *description* is an empty type with static members; `Network` gives it data.
+///
+///     struct Scale {                                              // y = w * x, one weight a channel
+///       static constexpr sma::Index input_width = 64, output_width = 64;
+///       static constexpr bool rowwise = true;                     // looks at one row at a time: streams by itself
+///       using Parameters = sma::Parameters<sma::Param<"weight", sma::Shape<64>, sma::init::Ones>>;
+///       template <class S> struct Saved { sma::Rows<const S, 64> x; };    // what backward needs
+///       template <class C, class S> static void forward(C&, const sma::Sequences&, sma::Rows<const S, 64> x,
+///                      sma::Rows<S, 64> y, sma::Weights<Scale, S> w, Saved<S>& saved);
+///       template <class C, class S> static void backward(C&, const sma::Sequences&, sma::Rows<const S, 64> dy,
+///                      sma::Rows<S, 64> dx, sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g, Saved<S>& saved);
+///     };
+///
+/// forward writes y. backward writes dx (unless dx is null: nobody asked) and adds to g. Memory that backward needs comes
+/// from `ctx.keep`, memory for the call alone from `ctx.scratch`.
+/// Optional members: `Children`, `Buffers`, `Metrics`, `trace_width`, `Stream` with `step` (streaming), `layout` (when the
+/// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`.
+namespace sma {
+
+namespace detail {
+template <class M>
+struct Canonical {
+  using type = M;
+};
+template <class M>
+  requires requires { typename M::module_type; }
+struct Canonical<M> {
+  using type = typename M::module_type;
+};
+}  // namespace detail
+
+/// The composition behind a named type: `Router<...>` for `struct Mixture : Router<...> {}`, otherwise M itself.
+template <class M>
+using canonical = typename detail::Canonical<M>::type;
+
+/// A sub-module inside a composition. `Count` instances stand one after another; their paths are `Name.0`, `Name.1`, ...
+template <FixedString Name, class M, Index Count = 1>
+struct Child {
+  static constexpr auto name = Name;
+  using module = canonical<M>;
+  static constexpr Index count = Count;
+};
+
+template <class... Cs>
+struct Children {
+  static constexpr std::size_t size = sizeof...(Cs);
+  template <std::size_t I>
+  using at = std::tuple_element_t<I, std::tuple<Cs...>>;
+};
+
+/// Saved state or stream state of a module that has none.
+struct NoState {};
+
+// ---- traits: each optional member with its default -------------------------------------------------------------
+
+namespace detail {
+
+template <class M>
+struct ParametersOf {
+  using type = Parameters<>;
+};
+template <class M>
+  requires requires { typename M::Parameters; }
+struct ParametersOf<M> {
+  using type = typename M::Parameters;
+};
+template <class M>
+struct BuffersOf {
+  using type = Parameters<>;
+};
+template <class M>
+  requires requires { typename M::Buffers; }
+struct BuffersOf<M> {
+  using type = typename M::Buffers;
+};
+template <class M>
+struct MetricsOf {
+  using type = Parameters<>;
+};
+template <class M>
+  requires requires { typename M::Metrics; }
+struct MetricsOf<M> {
+  using type = typename M::Metrics;
+};
+template <class M>
+struct ChildrenOf {
+  using type = Children<>;
+};
+template <class M>
+  requires requires { typename M::Children; }
+struct ChildrenOf<M> {
+  using type = typename M::Children;
+};
+template <class M, class S>
+struct SavedOf {
+  using type = NoState;
+};
+template <class M, class S>
+  requires requires { typename M::template Saved<S>; }
+struct SavedOf<M, S> {
+  using type = typename M::template Saved<S>;
+};
+template <class M, class S>
+struct StreamOf {
+  using type = NoState;
+};
+template <class M, class S>
+  requires requires { typename M::template Stream<S>; }
+struct StreamOf<M, S> {
+  using type = typename M::template Stream<S>;
+};
+
+}  // namespace detail
+
+template <class M>
+using parameters_of = typename detail::ParametersOf<M>::type;
+template <class M>
+using buffers_of = typename detail::BuffersOf<M>::type;
+template <class M>
+using metrics_of = typename detail::MetricsOf<M>::type;
+template <class M>
+using children_of = typename detail::ChildrenOf<M>::type;
+template <class M, class S>
+using saved_of = typename detail::SavedOf<M, S>::type;
+template <class M, class S>
+using stream_of = typename detail::StreamOf<M, S>::type;
+
+/// True for a type that has what every module must have: both widths.
+template <class M>
+concept Module = requires {
+  { M::input_width } -> std::convertible_to<Index>;
+  { M::output_width } -> std::convertible_to<Index>;
+};
+
+/// A module that looks at one row at a time, so that a row's output does not depend on its neighbours.
+template <class M>
+constexpr bool is_rowwise() {
+  if constexpr (requires { M::rowwise; })
+    return M::rowwise;
+  else
+    return false;
+}
+
+/// Output t depends on inputs 0..t only.
+template <class M>
+constexpr bool is_causal() {
+  if constexpr (requires { M::causal; })
+    return M::causal;
+  else
+    return is_rowwise<M>();
+}
+
+/// Has an O(1) `step`, so that it can stream in constant memory.
+template <class M>
+constexpr bool is_streamable() {
+  if constexpr (requires { M::streamable; })
+    return M::streamable;
+  else if constexpr (requires { typename M::template Stream<float>; })
+    return true;
+  else
+    return is_rowwise<M>();
+}
+
+/// Training statistics run over the whole batch (batch norm), so that shards must meet.
+template <class M>
+constexpr bool couples_batch() {
+  if constexpr (requires { M::couples_batch; }) {
+    return M::couples_batch;
+  } else {
+    return []<class... Cs>(Children<Cs...>) {
+      return (couples_batch<typename Cs::module>() || ... || false);
+    }(children_of<M>{});
+  }
+}
+
+/// Input elements are `Token`s rather than the network's scalar.
+template <class M>
+constexpr bool takes_tokens() {
+  if constexpr (requires { M::takes_tokens; })
+    return M::takes_tokens;
+  else
+    return false;
+}
+
+/// How many input sequences make one output row: 0 when output rows are input rows, 1 for pooling, 2 for pairs.
+template <class M>
+constexpr Index sequences_per_output() {
+  if constexpr (requires { M::sequences_per_output; })
+    return M::sequences_per_output;
+  else
+    return 0;
+}
+
+template <class M, class S>
+using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
+
+// ---- layout: four contiguous regions and two counters, all offsets known at compile time ------------------------
+
+/// Sizes of everything a module instance owns, its children included.
+struct Extent {
+  Index weights = 0;    // parameters
+  Index buffers = 0;    // state that is not trained (running statistics)
+  Index metrics = 0;    // statistics returned after a step
+  Index trace = 0;      // columns of the per-row trace
+  Index instances = 0;  // module instances
+
+  constexpr Extent operator+(const Extent& o) const {
+    return {weights + o.weights, buffers + o.buffers, metrics + o.metrics, trace + o.trace,
+            instances + o.instances};
+  }
+  constexpr Extent operator*(Index n) const {
+    return {weights * n, buffers * n, metrics * n, trace * n, instances * n};
+  }
+};
+
+template <class M>
+constexpr Index own_trace_width() {
+  if constexpr (requires { M::trace_width; })
+    return M::trace_width;
+  else
+    return 0;
+}
+
+/// What the module owns without its children.
+template <class M>
+inline constexpr Extent own_extent{parameters_of<M>::size, buffers_of<M>::size, metrics_of<M>::size,
+                                   own_trace_width<M>(), 1};
+
+namespace detail {
+template <class M>
+constexpr Extent compute_extent();
+}
+
+template <class M>
+inline constexpr Extent extent_of = detail::compute_extent<M>();
+
+template <class M>
+inline constexpr Index parameter_count = extent_of<M>.weights;
+
+namespace detail {
+template <class M>
+constexpr Extent compute_extent() {
+  return []<class... Cs>(Children<Cs...>) {
+    return (own_extent<M> + ... + (extent_of<typename Cs::module> * Cs::count));
+  }(children_of<M>{});
+}
+
+/// Everything of M that stands before child I.
+template <class M, std::size_t I>
+constexpr Extent child_offset() {
+  return []<std::size_t... J>(std::index_sequence<J...>) {
+    return (
+        own_extent<M> + ... +
+        (extent_of<typename children_of<M>::template at<J>::module> * children_of<M>::template at<J>::count));
+  }(std::make_index_sequence<I>{});
+}
+}  // namespace detail
+
+/// A module instance's parameters (read only), running buffers and metric slots.
+template <class M, class S>
+struct Weights {
+  const S* data = nullptr;
+  S* buffer_data = nullptr;
+  double* metric_data = nullptr;
+  Index trace = 0;     // first column of this instance in the trace
+  Index instance = 0;  // unique number of this instance in the network
+
+  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<const S>(data); }
+  [[nodiscard]] auto buffers() const { return buffers_of<M>::template tensors<S>(buffer_data); }
+};
+
+/// A module instance's parameter gradients; backward adds to them.
+template <class M, class S>
+struct Gradients {
+  S* data = nullptr;
+
+  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<S>(data); }
+};
+
+template <class M, std::size_t I>
+using child_module = typename children_of<M>::template at<I>::module;
+
+/// Weights of child I (instance `k` of a repeated child).
+template <std::size_t I, class M, class S>
+Weights<child_module<M, I>, S> child(const Weights<M, S>& w, Index k = 0) {
+  constexpr Extent offset = detail::child_offset<M, I>();
+  constexpr Extent each = extent_of<child_module<M, I>>;
+  return {w.data + offset.weights + k * each.weights, w.buffer_data + offset.buffers + k * each.buffers,
+          w.metric_data + offset.metrics + k * each.metrics, w.trace + offset.trace + k * each.trace,
+          w.instance + offset.instances + k * each.instances};
+}
+template <std::size_t I, class M, class S>
+Gradients<child_module<M, I>, S> child(const Gradients<M, S>& g, Index k = 0) {
+  return {g.data + detail::child_offset<M, I>().weights + k * parameter_count<child_module<M, I>>};
+}
+
+// ---- visiting by name ------------------------------------------------------------------------------------------
+
+namespace detail {
+
+template <class M, class Visitor>
+void visit_modules(const std::string& path, Extent at, Visitor&& visit);
+
+template <class M, std::size_t I, class Visitor>
+void visit_child(const std::string& path, Extent at, Visitor& visit) {
+  using Entry = typename children_of<M>::template at<I>;
+  const std::string name = join_path(path, Entry::name.view());
+  for (Index k = 0; k < Entry::count; ++k) {
+    const std::string child_path = Entry::count == 1 ? name : join_path(name, std::to_string(k));
+    visit_modules<typename Entry::module>(
+        child_path, at + child_offset<M, I>() + extent_of<typename Entry::module> * k, visit);
+  }
+}
+
+/// Calls visit(hana::type<M>, path, offsets) for M and, in order, for everything inside it.
+template <class M, class Visitor>
+void visit_modules(const std::string& path, Extent at, Visitor&& visit) {
+  visit(boost::hana::type_c<M>, path, at);
+  boost::hana::for_each(
+      boost::hana::make_range(boost::hana::size_c<0>, boost::hana::size_c<children_of<M>::size>),
+      [&](auto i) { visit_child<M, decltype(i)::value>(path, at, visit); });
+}
+
+template <class List>
+void append_entries(const std::string& path, Index base, std::vector<TensorEntry>& out) {
+  List::for_each([&]<FixedString Name, class Shape, class Init>(Param<Name, Shape, Init>, Index offset) {
+    out.push_back({join_path(path, Name.view()), base + offset, Shape::extents(), Shape::size});
+  });
+}
+
+}  // namespace detail
+
+/// Names, offsets and shapes of all parameters of M, in storage order.
+template <class M>
+std::vector<TensorEntry> parameter_entries() {
+  std::vector<TensorEntry> out;
+  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
+    detail::append_entries<parameters_of<typename T::type>>(path, at.weights, out);
+  });
+  return out;
+}
+
+/// The same for buffers (running statistics).
+template <class M>
+std::vector<TensorEntry> buffer_entries() {
+  std::vector<TensorEntry> out;
+  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
+    detail::append_entries<buffers_of<typename T::type>>(path, at.buffers, out);
+  });
+  return out;
+}
+
+/// The same for metrics.
+template <class M>
+std::vector<TensorEntry> metric_entries() {
+  std::vector<TensorEntry> out;
+  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
+    detail::append_entries<metrics_of<typename T::type>>(path, at.metrics, out);
+  });
+  return out;
+}
+
+namespace detail {
+/// Initial values of a tensor list at `data`; each tensor draws from a stream of its own, keyed by its offset.
+template <class List, class S>
+void initialize_list(S* data, std::uint64_t seed, Index base) {
+  List::for_each([&]<FixedString Name, class Shape, class Init>(Param<Name, Shape, Init>, Index offset) {
+    RandomSequence random(seed, static_cast<std::uint64_t>(base + offset));
+    for (Index i = 0; i < Shape::size; ++i) data[base + offset + i] = static_cast<S>(Init::value(random, i));
+  });
+}
+}  // namespace detail
+
+/// Fills parameters and buffers of M with their initial values. The values depend on the seed alone.
+template <class M, class S>
+void initialize(S* weights, S* buffers, std::uint64_t seed) {
+  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string&, const Extent& at) {
+    detail::initialize_list<parameters_of<typename T::type>>(weights, seed, at.weights);
+    detail::initialize_list<buffers_of<typename T::type>>(buffers, seed, at.buffers);
+  });
+}
+
+// ---- the shape of the output -----------------------------------------------------------------------------------
+
+/// The sequences of M's output for an input with sequences `s`; the same unless M says otherwise (pooling).
+template <class M, class C>
+Sequences output_sequences(C& ctx, const Sequences& s) {
+  if constexpr (requires { M::layout(ctx, s); })
+    return M::layout(ctx, s);
+  else
+    return s;
+}
+
+/// One streaming step: row x at time `s.positions[0]` to row y. Row-wise modules need no state and run forward on it.
+template <class M, class C, class In, class Out, class S>
+void step_module(C& ctx, const Sequences& s, In x, Out y, Weights<M, S> w, stream_of<M, S>& stream) {
+  static_assert(is_streamable<M>(),
+                "sma::step(x) requires every module to stream: causal, with a bounded state");
+  auto scope = ctx.scope();
+  if constexpr (requires { M::step(ctx, s, x, y, w, stream); }) {
+    M::step(ctx, s, x, y, w, stream);
+  } else {
+    saved_of<M, S> saved{};
+    M::forward(ctx, s, x, y, w, saved);
+  }
+}
+
+}  // namespace sma

@@ -1,0 +1,545 @@
+#pragma once
+
+#include <memory>
+#include <sma/core/context.hpp>
+#include <sma/core/module.hpp>
+#include <sma/kernels/elementwise.hpp>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace sma {
+
+/// Seed of a network's initial values and of all random numbers it draws.
+struct Seed {
+  std::uint64_t value = 0;
+};
+
+/// How a network uses the machine. Results depend on `lanes` (the order of sums), never on `threads`.
+struct NetworkOptions {
+  Index threads = 1;
+  Index lanes = 8;  // the batch is cut into at most this many shards
+};
+
+/// A named number that a module reports after a step: an activation count, an auxiliary loss.
+struct Metric {
+  std::string name;
+  double value = 0.0;
+};
+
+/// The result of a forward pass. Rows live in the network until its next call.
+template <class S, Index Width>
+struct Output {
+  Rows<const S, Width> rows;  // (output rows, Width), host memory
+  Index count = 0;            // output rows
+  const S& operator()(Index row, Index column) const { return rows(row, column); }
+};
+
+namespace detail {
+
+/// Memory of a backend with a fixed element count; zeroed.
+template <class Backend, class T>
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  explicit DeviceBuffer(Index count) { grow(count); }
+  DeviceBuffer(const DeviceBuffer&) = delete;
+  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
+  DeviceBuffer(DeviceBuffer&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+  DeviceBuffer& operator=(DeviceBuffer&& o) noexcept {
+    std::swap(data_, o.data_);
+    std::swap(size_, o.size_);
+    return *this;
+  }
+  ~DeviceBuffer() {
+    if (data_ != nullptr) Backend::deallocate(data_);
+  }
+
+  /// Makes room for `count` elements; what was there is lost when it grows.
+  void grow(Index count) {
+    if (count <= size_ && data_ != nullptr) return;
+    if (data_ != nullptr) Backend::deallocate(data_);
+    size_ = std::max<Index>(count, 1);
+    data_ = static_cast<T*>(Backend::allocate(static_cast<std::size_t>(size_) * sizeof(T)));
+    fill(T{});
+  }
+  void fill(T value) { Backend::for_each_index(size_, kernels::Fill<T>{data_, size_, value}); }
+  void upload(const T* host, Index count) {
+    Backend::upload(data_, host, static_cast<std::size_t>(count) * sizeof(T));
+  }
+  void download(T* host, Index count) const {
+    Backend::download(host, data_, static_cast<std::size_t>(count) * sizeof(T));
+  }
+  [[nodiscard]] T* data() const { return data_; }
+  [[nodiscard]] Index size() const { return size_; }
+
+ private:
+  T* data_ = nullptr;
+  Index size_ = 0;
+};
+
+/// out[i] += sum over lanes, in lane order.
+template <class T>
+struct SumLanes {
+  const T* lanes;  // (count_lanes, stride)
+  Index count_lanes;
+  Index stride;
+  Index size;
+  T* out;
+  SMA_HD Index extent() const { return size; }
+  SMA_HD void operator()(Index i) const {
+    T total = out[i];
+    for (Index l = 0; l < count_lanes; ++l) total += lanes[l * stride + i];
+    out[i] = total;
+  }
+};
+
+}  // namespace detail
+
+/// Where a description meets a backend and a scalar type and gets data.
+///
+///     sma::Network<sma::Repeat<6, Layer>, sma::Eigen<float>> net{sma::Seed{1}};
+///     auto y = net.forward(batch);     // whole packed batch
+///     net.backward(dy);                // parameter gradients accumulate in net.gradients()
+///
+/// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
+/// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
+/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit.
+template <class Description, Backend B>
+class Network {
+  static_assert(Module<Description>,
+                "sma::Network<Description, Backend> requires 'Description' to be a Module");
+
+ public:
+  using Scalar = typename B::Scalar;
+  using BackendType = B;
+  using description = Description;
+  using Element = input_element<Description, Scalar>;
+  using Ctx = Context<B>;
+  static constexpr Index input_width = Description::input_width;
+  static constexpr Index output_width = Description::output_width;
+  static constexpr Index parameter_count = sma::parameter_count<Description>;
+  static constexpr Index trace_width = extent_of<Description>.trace;
+  /// Sequences that must stay together in one lane.
+  static constexpr Index sequence_group = std::max<Index>(1, sequences_per_output<Description>());
+
+  explicit Network(Seed seed, NetworkOptions options = {})
+      : options_(options),
+        team_(options.threads, options.lanes),
+        weights_(parameter_count),
+        gradients_(parameter_count),
+        buffers_(extent_of<Description>.buffers),
+        lane_gradients_(options.lanes * parameter_count),
+        metrics_(static_cast<std::size_t>(extent_of<Description>.metrics)),
+        lane_metrics_(options.lanes * extent_of<Description>.metrics),
+        lanes_(static_cast<std::size_t>(options.lanes)) {
+    if (options.lanes < 1 || options.threads < 1)
+      throw Error("sma::Network: found " + std::to_string(options.threads) + " threads and " +
+                  std::to_string(options.lanes) + " lanes, expected at least one of each");
+    settings_.seed = seed.value;
+    for (auto& lane : lanes_) lane = std::make_unique<Lane>();
+    std::vector<Scalar> w(static_cast<std::size_t>(parameter_count));
+    std::vector<Scalar> b(static_cast<std::size_t>(extent_of<Description>.buffers));
+    initialize<Description>(w.data(), b.data(), seed.value);
+    set_parameters(w);
+    set_buffers(b);
+  }
+
+  // ---- parameters -------------------------------------------------------------------------------------------
+
+  /// All parameters, one contiguous buffer in the backend's memory; `parameter_entries<Description>()` says what is where.
+  [[nodiscard]] std::span<Scalar> parameters() {
+    return {weights_.data(), static_cast<std::size_t>(parameter_count)};
+  }
+  [[nodiscard]] std::span<const Scalar> parameters() const {
+    return {weights_.data(), static_cast<std::size_t>(parameter_count)};
+  }
+  [[nodiscard]] std::span<Scalar> gradients() {
+    return {gradients_.data(), static_cast<std::size_t>(parameter_count)};
+  }
+  [[nodiscard]] std::span<Scalar> buffers() {
+    return {buffers_.data(), static_cast<std::size_t>(extent_of<Description>.buffers)};
+  }
+  void set_parameters(std::span<const Scalar> host) {
+    weights_.upload(host.data(), static_cast<Index>(host.size()));
+  }
+  void set_buffers(std::span<const Scalar> host) {
+    buffers_.upload(host.data(), static_cast<Index>(host.size()));
+  }
+  void zero_gradients() { gradients_.fill(Scalar(0)); }
+
+  // ---- settings ---------------------------------------------------------------------------------------------
+
+  void training(bool on) { settings_.mode = on ? Mode::training : Mode::inference; }
+  [[nodiscard]] bool training() const { return settings_.mode == Mode::training; }
+  /// Mode, seed, step number (random masks), progress (annealing), weights of auxiliary losses.
+  [[nodiscard]] StepSettings& settings() { return settings_; }
+  [[nodiscard]] const StepSettings& settings() const { return settings_; }
+
+  // ---- whole sequences --------------------------------------------------------------------------------------
+
+  /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call.
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x) {
+    return forward(x, std::span<Scalar>{});
+  }
+
+  /// The same, and `trace` (rows, trace_width) receives each router's weight of each branch at each row: 0 where skipped.
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
+    prepare(x);
+    if (!trace.empty()) {
+      trace_.grow(x.rows() * trace_width);
+      trace_.fill(Scalar(0));
+    }
+    std::fill(metrics_.begin(), metrics_.end(), 0.0);
+    team_.run(used_lanes_, couples_batch<Description>() && training(), [&](Index lane, Index) {
+      Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], lane);
+      l.context.trace = trace.empty() ? nullptr : trace_.data();
+      run_forward(l);
+    });
+    finish_lanes(false);
+    if constexpr (!B::host_accessible) {
+      host_output_.resize(static_cast<std::size_t>(output_rows_ * output_width));
+      output_.download(host_output_.data(), output_rows_ * output_width);
+    }
+    if (!trace.empty()) trace_.download(trace.data(), x.rows() * trace_width);
+    return {{output_host(), output_rows_, output_width}, output_rows_};
+  }
+
+  /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
+  /// (null for token inputs). Requires training mode in the forward pass.
+  Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
+    if (!training())
+      throw Error("sma::Network::backward: found inference mode, expected a forward pass in training mode");
+    if (dy.rows != output_rows_)
+      throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
+                  std::to_string(output_rows_));
+    output_gradient_.grow(output_rows_ * output_width);
+    output_gradient_.upload(dy.data, output_rows_ * output_width);
+    constexpr bool wants_dx = !takes_tokens<Description>();
+    if constexpr (wants_dx) input_gradient_.grow(rows_ * input_width);
+    team_.run(used_lanes_, couples_batch<Description>(), [&](Index lane, Index) {
+      Lane& l = *lanes_[static_cast<std::size_t>(lane)];
+      zero_lane_gradients(l, lane);
+      run_backward(l, lane, {output_gradient_.data() + l.first_output * output_width, l.output_rows},
+                   wants_dx ? input_gradient_.data() : nullptr);
+    });
+    finish_lanes(true);
+    if constexpr (!wants_dx) return {};
+    if constexpr (!B::host_accessible) {
+      host_input_gradient_.resize(static_cast<std::size_t>(rows_ * input_width));
+      input_gradient_.download(host_input_gradient_.data(), rows_ * input_width);
+      return {host_input_gradient_.data(), rows_, input_width};
+    } else {
+      return {input_gradient_.data(), rows_, input_width};
+    }
+  }
+
+  /// Forward, loss and backward of a packed batch in one go, in training mode: a lane's memory is used again by the next lane
+  /// of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
+  /// returns the sum of the rows' losses; `targets` holds one entry an output row.
+  /// Returns the sum of the losses over the batch, times `scale`.
+  template <class Loss, class Target>
+  double accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
+                    double scale) {
+    training(true);
+    prepare(x);
+    if (static_cast<Index>(targets.size()) != output_rows_)
+      throw Error("sma::Network::accumulate: found " + std::to_string(targets.size()) +
+                  " targets, expected " + std::to_string(output_rows_));
+    std::fill(metrics_.begin(), metrics_.end(), 0.0);
+    constexpr bool coupled = couples_batch<Description>();
+    team_.run(used_lanes_, coupled, [&](Index lane, Index worker) {
+      Lane& memory = *lanes_[static_cast<std::size_t>(coupled ? lane : worker)];
+      Lane& l = begin_lane(lane, memory, lane);
+      run_forward(l);
+      const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
+      const Rows<const Scalar, output_width> y{output_.data() + l.first_output * output_width, l.output_rows};
+      loss_sums_[static_cast<std::size_t>(lane)] = loss(
+          l.context, y, dy,
+          targets.subspan(static_cast<std::size_t>(l.first_output), static_cast<std::size_t>(l.output_rows)),
+          static_cast<Scalar>(scale));
+      zero_lane_gradients(l, lane);
+      run_backward(l, lane, dy, nullptr);
+    });
+    finish_lanes(true);
+    double total = 0;
+    for (Index lane = 0; lane < used_lanes_; ++lane) total += loss_sums_[static_cast<std::size_t>(lane)];
+    return total * scale;
+  }
+
+  /// What modules reported in the last pass, summed over the batch, by path.
+  [[nodiscard]] std::vector<Metric> metrics() const {
+    std::vector<Metric> out;
+    for (const TensorEntry& entry : metric_entries<Description>())
+      for (Index i = 0; i < entry.size; ++i)
+        out.push_back({entry.size == 1 ? entry.name : entry.name + "." + std::to_string(i),
+                       metrics_[static_cast<std::size_t>(entry.offset + i)]});
+    return out;
+  }
+  [[nodiscard]] std::span<const double> metric_values() const { return metrics_; }
+
+  /// Bytes of activations, saved state and workspace held for reuse.
+  [[nodiscard]] std::size_t workspace_bytes() const {
+    std::size_t total = 0;
+    for (const auto& lane : lanes_) total += lane->context.peak_bytes();
+    return total;
+  }
+
+  // ---- streaming --------------------------------------------------------------------------------------------
+
+  /// The state of one stream: constant size, copyable, resettable. Made by `net.stream()`.
+  class Stream {
+   public:
+    Stream() : state_(std::make_unique<State>()) {}
+    Stream(const Stream& o) : state_(std::make_unique<State>(*o.state_)) {}
+    Stream& operator=(const Stream& o) {
+      *state_ = *o.state_;
+      return *this;
+    }
+    Stream(Stream&&) noexcept = default;
+    Stream& operator=(Stream&&) noexcept = default;
+    ~Stream() = default;
+    /// Back to the start of a sequence.
+    void reset() { clear(*state_); }
+    /// Steps taken since the start.
+    [[nodiscard]] Position time() const { return state_->time; }
+
+   private:
+    friend class Network;
+    struct State {
+      stream_of<Description, Scalar> modules{};
+      Position time = 0;
+      std::int32_t offsets[2] = {0, 1};
+      std::int32_t id = 0;
+    };
+    static void clear(State& state) {
+      static_assert(std::is_trivially_copyable_v<State>, "a stream's state is plain data");
+      std::fill_n(reinterpret_cast<unsigned char*>(&state), sizeof(State), static_cast<unsigned char>(0));
+      state.offsets[1] = 1;
+    }
+    std::unique_ptr<State> state_;
+  };
+
+  [[nodiscard]] Stream stream() const { return Stream(); }
+
+  /// One time step of one stream: x (input_width) in, y (output_width) out, O(1) in time and memory, no allocation after
+  /// the first step. Only for causal, streamable descriptions.
+  void step(Stream& stream, std::span<const Element, static_cast<std::size_t>(input_width)> x,
+            std::span<Scalar, static_cast<std::size_t>(output_width)> y)
+    requires(B::host_accessible)
+  {
+    static_assert(
+        is_streamable<Description>(),
+        "sma::Network::step(stream, x, y) requires 'Description' to stream: causal, with a bounded state");
+    check_tokens(x.data(), 1);
+    auto& state = *stream.state_;
+    Ctx& ctx = stream_context_;
+    ctx.settings = settings_;
+    ctx.settings.mode = Mode::inference;
+    ctx.reset();
+    const Sequences s{1, 1, state.offsets, &state.time, &state.id};
+    step_module(ctx, s, Rows<const Element, input_width>{x.data(), 1},
+                Rows<Scalar, output_width>{y.data(), 1}, all_weights(), state.modules);
+    ++state.time;
+  }
+
+ private:
+  struct Lane {
+    Ctx context;
+    saved_of<Description, Scalar> saved;
+    std::vector<std::int32_t> offsets;
+    detail::DeviceBuffer<B, std::int32_t> device_offsets;
+    Sequences sequences;
+    Rows<const Element, input_width> x;
+    Index first_row = 0;
+    Index first_output = 0;
+    Index output_rows = 0;
+  };
+
+  [[nodiscard]] Weights<Description, Scalar> all_weights() {
+    return {weights_.data(), buffers_.data(), nullptr, 0, 0};
+  }
+
+  void check_tokens([[maybe_unused]] const Element* x, [[maybe_unused]] Index count) const {
+    if constexpr (takes_tokens<Description>()) {
+      constexpr Index vocabulary = first_vocabulary<Description>();
+      for (Index i = 0; i < count; ++i)
+        if (x[i] < 0 || x[i] >= vocabulary)
+          throw Error("sma::Network: row " + std::to_string(i) + ": found token " + std::to_string(x[i]) +
+                      ", expected 0 to " + std::to_string(vocabulary - 1));
+    }
+  }
+  template <class M>
+  static constexpr Index first_vocabulary() {
+    if constexpr (requires { M::vocabulary; })
+      return M::vocabulary;
+    else
+      return first_vocabulary<child_module<M, 0>>();
+  }
+
+  /// Cuts the batch into lanes and brings it to the backend's memory.
+  void prepare(const Batch<Element, input_width>& x) {
+    check_tokens(x.values().data(), static_cast<Index>(x.values().size()));
+    if (x.count() % sequence_group != 0)
+      throw Error("sma::Network: found " + std::to_string(x.count()) + " sequences, expected a multiple of " +
+                  std::to_string(sequence_group));
+    rows_ = x.rows();
+    host_ = x.sequences();
+    constexpr Index per_output = sequences_per_output<Description>();
+    output_rows_ = per_output == 0 ? rows_ : host_.count / per_output;
+    settings_.batch_sequences = std::max<Index>(host_.count, 1);
+    output_.grow(output_rows_ * output_width);
+    loss_sums_.resize(lanes_.size());
+    if constexpr (B::host_accessible) {
+      device_ = host_;
+      input_ = x.view().data;
+    } else {
+      device_input_.grow(rows_ * input_width);
+      device_input_.upload(x.view().data, rows_ * input_width);
+      device_positions_.grow(rows_);
+      device_positions_.upload(host_.positions, rows_);
+      device_ids_.grow(rows_);
+      device_ids_.upload(host_.ids, rows_);
+      device_ = {rows_, host_.count, nullptr, device_positions_.data(), device_ids_.data()};
+      input_ = device_input_.data();
+    }
+    cut();
+  }
+
+  /// Contiguous groups of sequences, each about rows / lanes long; a function of the lengths and the lane count alone.
+  void cut() {
+    cuts_.assign(1, 0);
+    const Index lanes = options_.lanes;
+    Index sequence = 0;
+    for (Index lane = 0; lane < lanes && sequence < host_.count; ++lane) {
+      const Index wanted = rows_ * (lane + 1) / lanes;
+      Index end = sequence + sequence_group;
+      while (end < host_.count && (lane + 1 == lanes || middle_row(end) < wanted)) end += sequence_group;
+      cuts_.push_back(end);
+      sequence = end;
+    }
+    used_lanes_ = std::max<Index>(1, static_cast<Index>(cuts_.size()) - 1);
+    if (cuts_.size() == 1) cuts_.push_back(0);
+  }
+  [[nodiscard]] Index middle_row(Index sequence) const {
+    return (host_.begin(sequence) + host_.end(std::min(sequence + sequence_group, host_.count) - 1) + 1) / 2;
+  }
+
+  Lane& begin_lane(Index lane, Lane& l, Index index) {
+    const Index first = cuts_[static_cast<std::size_t>(lane)];
+    const Index last = cuts_[static_cast<std::size_t>(lane) + 1];
+    const Index first_row = host_.begin(first);
+    l.offsets.resize(static_cast<std::size_t>(last - first) + 1);
+    for (Index q = first; q <= last; ++q)
+      l.offsets[static_cast<std::size_t>(q - first)] =
+          static_cast<std::int32_t>(host_.offsets[q] - first_row);
+    const std::int32_t* offsets = l.offsets.data();
+    if constexpr (!B::host_accessible) {
+      l.device_offsets.grow(last - first + 1);
+      l.device_offsets.upload(offsets, last - first + 1);
+      offsets = l.device_offsets.data();
+    }
+    l.sequences = {host_.offsets[last] - first_row, last - first, offsets, device_.positions + first_row,
+                   device_.ids + first_row};
+    l.x = {input_ + first_row * input_width, l.sequences.rows};
+    l.first_row = first_row;
+    constexpr Index per_output = sequences_per_output<Description>();
+    l.first_output = per_output == 0 ? first_row : first / std::max<Index>(per_output, 1);
+    l.output_rows = per_output == 0 ? l.sequences.rows : (last - first) / std::max<Index>(per_output, 1);
+    l.context.settings = settings_;
+    l.context.reducer = team_.reducer(used_lanes_);
+    l.context.lane = index;
+    l.context.trace = nullptr;
+    l.context.trace_columns = trace_width;
+    l.context.reset();
+    return l;
+  }
+
+  void run_forward(Lane& l) {
+    auto w = all_weights();
+    w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
+    l.context.launch(kernels::Fill<double>{w.metric_data, extent_of<Description>.metrics, 0.0});
+    Description::forward(
+        l.context, l.sequences, l.x,
+        Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows}, w,
+        l.saved);
+  }
+
+  void zero_lane_gradients(Lane& l, Index lane) {
+    l.context.launch(
+        kernels::Fill<Scalar>{lane_gradients_.data() + lane * parameter_count, parameter_count, Scalar(0)});
+  }
+
+  void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy, Scalar* input_gradient) {
+    auto w = all_weights();
+    w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
+    const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};
+    if constexpr (takes_tokens<Description>()) {
+      Description::backward(l.context, l.sequences, dy, Rows<Token, 1>{}, w, g, l.saved);
+    } else {
+      const Rows<Scalar, input_width> dx =
+          input_gradient == nullptr
+              ? Rows<Scalar, input_width>{}
+              : Rows<Scalar, input_width>{input_gradient + l.first_row * input_width, l.sequences.rows};
+      Description::backward(l.context, l.sequences, dy, dx, w, g, l.saved);
+    }
+  }
+
+  /// Sums what the lanes left, in lane order.
+  void finish_lanes(bool gradients) {
+    constexpr Index metrics = extent_of<Description>.metrics;
+    if (metrics > 0) {
+      host_metrics_.resize(static_cast<std::size_t>(used_lanes_ * metrics));
+      lane_metrics_.download(host_metrics_.data(), used_lanes_ * metrics);
+      std::fill(metrics_.begin(), metrics_.end(), 0.0);
+      for (Index lane = 0; lane < used_lanes_; ++lane)
+        for (Index i = 0; i < metrics; ++i)
+          metrics_[static_cast<std::size_t>(i)] +=
+              host_metrics_[static_cast<std::size_t>(lane * metrics + i)];
+    }
+    if (gradients)
+      B::for_each_index(parameter_count,
+                        detail::SumLanes<Scalar>{lane_gradients_.data(), used_lanes_, parameter_count,
+                                                 parameter_count, gradients_.data()});
+  }
+
+  [[nodiscard]] const Scalar* output_host() const {
+    if constexpr (B::host_accessible)
+      return output_.data();
+    else
+      return host_output_.data();
+  }
+
+  NetworkOptions options_;
+  StepSettings settings_;
+  typename B::Team team_;
+  detail::DeviceBuffer<B, Scalar> weights_;         // (parameters)
+  detail::DeviceBuffer<B, Scalar> gradients_;       // (parameters)
+  detail::DeviceBuffer<B, Scalar> buffers_;         // (buffers)
+  detail::DeviceBuffer<B, Scalar> lane_gradients_;  // (lanes, parameters)
+  std::vector<double> metrics_;                     // (metrics)
+  detail::DeviceBuffer<B, double> lane_metrics_;    // (lanes, metrics)
+  std::vector<double> host_metrics_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<Index> cuts_;
+  std::vector<double> loss_sums_;
+  Index used_lanes_ = 1;
+  Index rows_ = 0;
+  Index output_rows_ = 0;
+  Sequences host_;
+  Sequences device_;
+  const Element* input_ = nullptr;
+  detail::DeviceBuffer<B, Scalar> output_;           // (output rows, output_width)
+  detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
+  detail::DeviceBuffer<B, Scalar> input_gradient_;   // (rows, input_width)
+  detail::DeviceBuffer<B, Scalar> trace_;            // (rows, trace_width)
+  detail::DeviceBuffer<B, Element> device_input_;
+  detail::DeviceBuffer<B, Position> device_positions_;
+  detail::DeviceBuffer<B, std::int32_t> device_ids_;
+  std::vector<Scalar> host_output_;
+  std::vector<Scalar> host_input_gradient_;
+  Ctx stream_context_;
+};
+
+}  // namespace sma

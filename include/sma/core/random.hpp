@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cmath>
+#include <sma/core/config.hpp>
+
+namespace sma {
+
+/// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a counter-based generator.
+/// The same (key, counter) gives the same four words on every backend, thread count and resume.
+struct Philox {
+  struct Block {
+    std::uint32_t word[4];
+  };
+
+  SMA_HD static Block generate(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high) {
+    auto k0 = static_cast<std::uint32_t>(key);
+    auto k1 = static_cast<std::uint32_t>(key >> 32);
+    std::uint32_t c[4] = {
+        static_cast<std::uint32_t>(counter_low), static_cast<std::uint32_t>(counter_low >> 32),
+        static_cast<std::uint32_t>(counter_high), static_cast<std::uint32_t>(counter_high >> 32)};
+    for (int round = 0; round < 10; ++round) {
+      const std::uint64_t product0 = std::uint64_t{0xD2511F53U} * c[0];
+      const std::uint64_t product1 = std::uint64_t{0xCD9E8D57U} * c[2];
+      const std::uint32_t next[4] = {
+          static_cast<std::uint32_t>(product1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(product1),
+          static_cast<std::uint32_t>(product0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(product0)};
+      for (int i = 0; i < 4; ++i) c[i] = next[i];
+      k0 += 0x9E3779B9U;
+      k1 += 0xBB67AE85U;
+    }
+    return {{c[0], c[1], c[2], c[3]}};
+  }
+};
+
+/// Uniform in (0, 1), never 0 nor 1: 2^-33 + word * 2^-32.
+SMA_HD inline double to_unit(std::uint32_t word) { return (static_cast<double>(word) + 0.5) * 0x1p-32; }
+
+/// A random stream for one use inside one module instance at one training step: element (row id, column) has its
+/// own number, whatever shard or thread computes it.
+struct RandomStream {
+  std::uint64_t key = 0;       // seed
+  std::uint64_t instance = 0;  // module instance and training step
+
+  /// Four words for elements 4q .. 4q+3 of row `id`.
+  SMA_HD Philox::Block block(std::int32_t id, Index quad) const {
+    return Philox::generate(
+        key,
+        (static_cast<std::uint64_t>(static_cast<std::uint32_t>(id)) << 24) + static_cast<std::uint64_t>(quad),
+        instance);
+  }
+  SMA_HD double uniform(std::int32_t id, Index column) const {
+    return to_unit(block(id, column / 4).word[column % 4]);
+  }
+};
+
+/// Host-side sequential draws from one Philox stream; used for initialisation.
+class RandomSequence {
+ public:
+  RandomSequence(std::uint64_t key, std::uint64_t stream) : key_(key), stream_(stream) {}
+
+  double uniform() {
+    if (used_ == 4) {
+      block_ = Philox::generate(key_, counter_++, stream_);
+      used_ = 0;
+    }
+    return to_unit(block_.word[used_++]);
+  }
+  /// Standard normal by Box-Muller.
+  double normal() {
+    const double radius = std::sqrt(-2.0 * std::log(uniform()));
+    return radius * std::cos(6.283185307179586 * uniform());
+  }
+  /// Standard normal, redrawn until it lies within +-2.
+  double truncated_normal() {
+    double z = normal();
+    while (std::abs(z) > 2.0) z = normal();
+    return z;
+  }
+
+ private:
+  std::uint64_t key_;
+  std::uint64_t stream_;
+  std::uint64_t counter_ = 0;
+  Philox::Block block_{};
+  int used_ = 4;
+};
+
+}  // namespace sma

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <sma/core/views.hpp>
+
+/// The three matrix products of a linear layer, plain forms: one index is one output element.
+/// Sizes are run-time numbers here so that a backend's matrix product is compiled once a scalar type.
+namespace sma::kernels {
+
+/// A row-major matrix: element (i, j) at data[i * stride + j].
+template <class T>
+struct Matrix {
+  T* data;
+  Index rows;
+  Index columns;
+  Index stride;
+  SMA_HD T& operator()(Index i, Index j) const { return data[i * stride + j]; }
+};
+
+template <class T, Index Width>
+SMA_HD Matrix<T> as_matrix(const Rows<T, Width>& x) {
+  return {x.data, x.rows, Width, x.stride};
+}
+
+/// y = x w^T + bias (bias may be null).
+template <class T>
+struct LinearForward {
+  Matrix<const T> x;  // (rows, In)
+  Matrix<const T> w;  // (Out, In)
+  const T* bias;      // (Out) or null
+  Matrix<T> y;        // (rows, Out)
+  SMA_HD Index extent() const { return y.rows * y.columns; }
+  SMA_HD void operator()(Index e) const {
+    const Index i = e / y.columns;
+    const Index o = e % y.columns;
+    T total = bias != nullptr ? bias[o] : T(0);
+    for (Index k = 0; k < x.columns; ++k) total += x(i, k) * w(o, k);
+    y(i, o) = total;
+  }
+};
+
+/// dx = dy w.
+template <class T>
+struct LinearBackwardInput {
+  Matrix<const T> dy;  // (rows, Out)
+  Matrix<const T> w;   // (Out, In)
+  Matrix<T> dx;        // (rows, In)
+  SMA_HD Index extent() const { return dx.rows * dx.columns; }
+  SMA_HD void operator()(Index e) const {
+    const Index i = e / dx.columns;
+    const Index k = e % dx.columns;
+    T total = 0;
+    for (Index o = 0; o < w.rows; ++o) total += dy(i, o) * w(o, k);
+    dx(i, k) = total;
+  }
+};
+
+/// dw += dy^T x and, unless null, dbias += column sums of dy.
+template <class T>
+struct LinearBackwardWeight {
+  Matrix<const T> dy;  // (rows, Out)
+  Matrix<const T> x;   // (rows, In)
+  Matrix<T> dw;        // (Out, In)
+  T* dbias;            // (Out) or null
+  SMA_HD Index extent() const { return dw.rows * dw.columns; }
+  SMA_HD void operator()(Index e) const {
+    const Index o = e / dw.columns;
+    const Index k = e % dw.columns;
+    T total = 0;
+    for (Index i = 0; i < dy.rows; ++i) total += dy(i, o) * x(i, k);
+    dw(o, k) += total;
+    if (dbias == nullptr || k != 0) return;
+    T sum = 0;
+    for (Index i = 0; i < dy.rows; ++i) sum += dy(i, o);
+    dbias[o] += sum;
+  }
+};
+
+}  // namespace sma::kernels

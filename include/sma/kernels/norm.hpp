@@ -1,0 +1,175 @@
+#pragma once
+
+#include <cmath>
+#include <sma/kernels/elementwise.hpp>
+
+/// Row norms. One index is one row.
+namespace sma::kernels {
+
+inline constexpr double kNormEpsilon = 1e-5;
+
+/// y = (x - mean) * rstd * weight + bias over each row; mean and rstd are kept. weight and bias may be null.
+template <class T, Index Width>
+struct LayerNormForward {
+  Rows<const T, Width> x;
+  Rows<T, Width> y;
+  const T* weight;
+  const T* bias;
+  T* mean;  // (rows)
+  T* rstd;  // (rows)
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    T* out = y.row(i);
+    const T m = row_sum<T, Width>([in](Index j) { return in[j]; }) / T(Width);
+    const T v = row_sum<T, Width>([in, m](Index j) { return (in[j] - m) * (in[j] - m); }) / T(Width);
+    const T r = 1 / std::sqrt(v + T(kNormEpsilon));
+    mean[i] = m;
+    rstd[i] = r;
+    if (weight != nullptr) {
+      for (Index j = 0; j < Width; ++j) out[j] = (in[j] - m) * r * weight[j] + bias[j];
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = (in[j] - m) * r;
+    }
+  }
+};
+
+/// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), g = dy * weight, xhat = (x - mean) * rstd.
+template <class T, Index Width>
+struct LayerNormBackward {
+  Rows<const T, Width> x, dy;
+  Rows<T, Width> dx;
+  const T* weight;
+  const T* mean;
+  const T* rstd;
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    const T* d = dy.row(i);
+    T* out = dx.row(i);
+    const T m = mean[i];
+    const T r = rstd[i];
+    T g[Width];
+    if (weight != nullptr) {
+      for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[j];
+    } else {
+      for (Index j = 0; j < Width; ++j) g[j] = d[j];
+    }
+    const T* gp = g;
+    const T sum = row_sum<T, Width>([gp](Index j) { return gp[j]; }) / T(Width);
+    const T dot = row_sum<T, Width>([gp, in, m, r](Index j) { return gp[j] * (in[j] - m) * r; }) / T(Width);
+    for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - sum - (in[j] - m) * r * dot);
+  }
+};
+
+/// dy * xhat, the terms of the weight's gradient.
+template <class T, Index Width>
+struct NormalizedTerm {
+  Rows<const T, Width> x, dy;
+  const T* mean;  // null: no mean (rms norms)
+  const T* rstd;
+  SMA_HD T operator()(Index r, Index c) const {
+    const T centred = mean != nullptr ? x(r, c) - mean[r] : x(r, c);
+    return dy(r, c) * centred * rstd[r];
+  }
+};
+
+/// y = weight * x * rsqrt(mean(x^2) + eps); one weight a channel (rms norm) or one in all (scale norm).
+template <class T, Index Width, bool PerChannel>
+struct RmsNormForward {
+  Rows<const T, Width> x;
+  Rows<T, Width> y;
+  const T* weight;  // (Width) or (1)
+  T* rstd;          // (rows)
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    T* out = y.row(i);
+    const T v = row_sum<T, Width>([in](Index j) { return in[j] * in[j]; }) / T(Width);
+    const T r = 1 / std::sqrt(v + T(kNormEpsilon));
+    rstd[i] = r;
+    for (Index j = 0; j < Width; ++j) out[j] = in[j] * r * weight[PerChannel ? j : 0];
+  }
+};
+
+/// dx = rstd * (g - xhat * mean(g * xhat)), g = dy * weight, xhat = x * rstd.
+template <class T, Index Width, bool PerChannel>
+struct RmsNormBackward {
+  Rows<const T, Width> x, dy;
+  Rows<T, Width> dx;
+  const T* weight;
+  const T* rstd;
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    const T* d = dy.row(i);
+    T* out = dx.row(i);
+    const T* w = weight;
+    const T r = rstd[i];
+    const T dot =
+        row_sum<T, Width>([d, in, w, r](Index j) { return d[j] * w[PerChannel ? j : 0] * in[j] * r; }) /
+        T(Width);
+    for (Index j = 0; j < Width; ++j) out[j] = r * (d[j] * w[PerChannel ? j : 0] - in[j] * r * dot);
+  }
+};
+
+/// (x - mean)^2 with one mean a channel: terms of the batch variance.
+template <class T, Index Width>
+struct SquaredDeviationTerm {
+  Rows<const T, Width> x;
+  const T* mean;  // (Width)
+  SMA_HD T operator()(Index r, Index c) const {
+    const T d = x(r, c) - mean[c];
+    return d * d;
+  }
+};
+
+/// dy * (x - mean) * rstd with statistics a channel.
+template <class T, Index Width>
+struct ChannelNormalizedTerm {
+  Rows<const T, Width> x, dy;
+  const T* mean;  // (Width)
+  const T* rstd;  // (Width)
+  SMA_HD T operator()(Index r, Index c) const { return dy(r, c) * (x(r, c) - mean[c]) * rstd[c]; }
+};
+
+/// y = (x - mean) * rstd * weight + bias with statistics a channel.
+template <class T, Index Width>
+struct ChannelNormForward {
+  Rows<const T, Width> x;
+  Rows<T, Width> y;
+  const T* mean;  // (Width)
+  const T* rstd;  // (Width)
+  const T* weight;
+  const T* bias;
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    T* out = y.row(i);
+    for (Index j = 0; j < Width; ++j) out[j] = (in[j] - mean[j]) * rstd[j] * weight[j] + bias[j];
+  }
+};
+
+/// dx = rstd * weight * (dy - mean(dy) - xhat * mean(dy * xhat)); means over the whole batch.
+template <class T, Index Width>
+struct ChannelNormBackward {
+  Rows<const T, Width> x, dy;
+  Rows<T, Width> dx;
+  const T* mean;
+  const T* rstd;
+  const T* weight;
+  const T* sums;  // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
+  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = x.row(i);
+    const T* d = dy.row(i);
+    T* out = dx.row(i);
+    const T inverse = 1 / sums[2 * Width];
+    for (Index j = 0; j < Width; ++j) {
+      const T xhat = (in[j] - mean[j]) * rstd[j];
+      out[j] = rstd[j] * weight[j] * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
+    }
+  }
+};
+
+}  // namespace sma::kernels

@@ -1,0 +1,246 @@
+#pragma once
+
+#include <sma/compose/chain.hpp>
+#include <sma/routing/compress.hpp>
+#include <sma/routing/configurator.hpp>
+
+namespace sma {
+
+/// A router's sub-module and its name in parameter paths.
+template <FixedString Name, class M>
+struct Branch {
+  static constexpr auto name = Name;
+  using module = M;
+};
+
+/// A branch that runs nothing: a step that chooses it alone gets exact zero.
+struct Skip {};
+
+/// The same, with its name.
+using SkipBranch = Branch<"skip", Skip>;
+
+namespace detail {
+
+template <class M>
+inline constexpr bool is_skip = std::is_same_v<M, Skip>;
+
+template <class B>
+struct IsBranch : std::false_type {};
+template <FixedString Name, class M>
+struct IsBranch<Branch<Name, M>> : std::true_type {};
+
+template <std::size_t I, Index In, Index Out, class B>
+constexpr bool check_branch() {
+  if constexpr (!IsBranch<B>::value) {
+    static_assert(is_not_a_module<At<I, B>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires every argument after the first "
+                  "to be a Branch");
+    return false;
+  } else if constexpr (is_skip<typename B::module>) {
+    return true;
+  } else if constexpr (!Module<typename B::module>) {
+    static_assert(is_not_a_module<At<I, B>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires 'M' to be a Module: input_width, "
+                  "output_width, forward, backward");
+    return false;
+  } else {
+    constexpr bool in = B::module::input_width == In;
+    static_assert(in || width_mismatch<At<I, B>, Expects<B::module::input_width>, Produces<In>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires each branch's input_width to "
+                  "equal the configurator's");
+    constexpr bool out = B::module::output_width == Out;
+    static_assert(out || width_mismatch<At<I, B>, Produces<B::module::output_width>, Expects<Out>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires all branches to have the same "
+                  "output_width");
+    static_assert(sma::sequences_per_output<typename B::module>() == 0,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires branches that keep the rows of "
+                  "their input");
+    return in && out;
+  }
+}
+
+/// Output width of the first branch that has one.
+template <class... Ms>
+constexpr Index first_output_width() {
+  Index width = 0;
+  ((width = [] {
+     if constexpr (Module<Ms>)
+       return Ms::output_width;
+     else
+       return Index{0};
+   }() != 0 && width == 0
+                ? [] {
+                    if constexpr (Module<Ms>)
+                      return Ms::output_width;
+                    else
+                      return Index{0};
+                  }()
+                : width),
+   ...);
+  return width;
+}
+
+template <class M>
+constexpr bool branch_is_causal() {
+  if constexpr (is_skip<M>)
+    return true;
+  else
+    return is_causal<M>();
+}
+template <class M>
+constexpr bool branch_streams() {
+  if constexpr (is_skip<M>)
+    return true;
+  else
+    return is_streamable<M>();
+}
+
+template <class B>
+struct BranchModule {
+  using type = Skip;  // for what is not a Branch; check_branch has said so
+  static constexpr FixedString name = "invalid";
+};
+template <FixedString Name, class M>
+struct BranchModule<Branch<Name, M>> {
+  using type = M;
+  static constexpr auto name = Name;
+};
+
+}  // namespace detail
+
+/// Sparse Modular Activation: y_t = sum_i a_t^i c_t^i f_i(compress(x))_t, over any branches f_i (the paper's section 3).
+///
+///     struct Mixture : sma::Router<sma::LatentConfigurator<64, sma::Independent, sma::Confidence>,
+///                                  sma::Branch<"mlp", Mlp>, sma::Branch<"attention", Attention>> {};
+///
+/// For every step the configurator says which branches run and with which weight. Each branch receives only its active
+/// rows, in order, with their original positions; its outputs go back to their rows; a skipped row gets exact zero.
+/// A branch runs on no rows at all too, so that shards meet alike. Routers nest.
+/// x (rows, input_width), y (rows, output_width). Parameters: "configurator." and one prefix a branch.
+template <class Configurator, class... Branches>
+struct Router {
+  using module_type = Router;
+  static_assert(sizeof...(Branches) > 0,
+                "sma::Router<Configurator, Branch<Name, M>, ...> requires at least one branch");
+  static constexpr Index branches = sizeof...(Branches);
+  static constexpr Index input_width = Configurator::input_width;
+  static constexpr Index output_width =
+      detail::first_output_width<typename detail::BranchModule<Branches>::type...>();
+  static constexpr bool valid = []<std::size_t... I>(std::index_sequence<I...>) {
+    return (detail::check_branch<I, input_width, output_width, Branches>() && ...);
+  }(std::index_sequence_for<Branches...>{});
+  static constexpr bool rowwise = false;
+  static constexpr bool causal =
+      Configurator::causal &&
+      (detail::branch_is_causal<typename detail::BranchModule<Branches>::type>() && ...);
+  static constexpr bool streamable =
+      causal && (detail::branch_streams<typename detail::BranchModule<Branches>::type>() && ...);
+  using BoundConfigurator = typename Configurator::template For<branches>;
+  using Children = sma::Children<
+      Child<"configurator", BoundConfigurator>,
+      Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;
+  template <std::size_t I>
+  using branch = child_module<Router, I + 1>;
+
+  template <class S>
+  struct Saved {
+    saved_of<BoundConfigurator, S> configurator;
+    Decisions<S, branches> made;
+    std::array<Selection, sizeof...(Branches)> selected;
+    std::array<Rows<S, output_width>, sizeof...(Branches)> outputs;  // each branch's compressed output
+    std::tuple<saved_of<typename detail::BranchModule<Branches>::type, S>...> parts;
+  };
+  template <class S>
+  struct Stream {
+    std::tuple<stream_of<typename detail::BranchModule<Branches>::type, S>...> parts;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                      Weights<Router, S> w, Saved<S>& saved) {
+    saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
+    ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
+    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      auto scope = ctx.scope();
+      const Selection selected = select_active(ctx, s, saved.made.active + I, branches);
+      const Index rows = selected.sequences.rows;
+      const auto in = ctx.template keep_rows<input_width>(rows);
+      const auto out = ctx.template keep_rows<output_width>(rows);
+      saved.selected[I] = selected;
+      saved.outputs[I] = out;
+      compress(ctx, selected, x, in);
+      {
+        auto inner = ctx.scope();
+        branch<I>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<I + 1>(w),
+                           std::get<I>(saved.parts));
+      }
+      ctx.launch(
+          kernels::ScatterRows<S, output_width>{out, selected.rows, saved.made.weight + I, branches, y});
+    });
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                       Weights<Router, S> w, Gradients<Router, S> g, Saved<S>& saved) {
+    auto outer = ctx.scope();
+    S* dweight = ctx.template scratch<S>(s.rows * branches);
+    ctx.launch(kernels::Fill<S>{dweight, s.rows * branches, S(0)});
+    std::array<Rows<S, input_width>, sizeof...(Branches)> gradients{};
+    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      const Selection& selected = saved.selected[I];
+      const Index rows = selected.sequences.rows;
+      if (dx) gradients[I] = ctx.template scratch_rows<input_width>(rows);
+      auto scope = ctx.scope();
+      const auto dout = ctx.template scratch_rows<output_width>(rows);
+      ctx.launch(kernels::ScatterRowsBackward<S, output_width>{
+          dy, saved.outputs[I], selected.rows, saved.made.weight + I, dweight + I, branches, dout});
+      branch<I>::backward(ctx, selected.sequences, Rows<const S, output_width>(dout), gradients[I],
+                          child<I + 1>(w), child<I + 1>(g), std::get<I>(saved.parts));
+    });
+    BoundConfigurator::backward(ctx, s, dweight, dx, child<0>(w), child<0>(g), saved.configurator);
+    if (!dx) return;
+    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      extract_add(ctx, saved.selected[I], Rows<const S, input_width>(gradients[I]), dx);
+    });
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                   Weights<Router, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    saved_of<BoundConfigurator, S> saved{};
+    const Decisions<S, branches> made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved);
+    ctx.launch(kernels::Fill<S>{y.data, output_width, S(0)});
+    const auto out = ctx.template scratch_rows<output_width>(1);
+    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      if (made.active[I] == 0) return;
+      step_module(ctx, s, x, out, child<I + 1>(w), std::get<I>(stream.parts));
+      ctx.launch(AddWeighted<S>{made.weight[I], out, y});
+    });
+  }
+
+  template <class S>
+  struct AddWeighted {
+    S weight;
+    Rows<const S, output_width> x;
+    Rows<S, output_width> y;
+    SMA_HD Index extent() const { return output_width; }
+    SMA_HD void operator()(Index j) const { y.data[j] += weight * x.data[j]; }
+  };
+
+ private:
+  /// Calls f for the branches that run something.
+  template <class F>
+  static void each_branch(F&& f) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (
+          (void)[&] {
+            if constexpr (!detail::is_skip<branch<I>>) f(std::integral_constant<std::size_t, I>{});
+          }(),
+          ...);
+    }(std::index_sequence_for<Branches...>{});
+  }
+};
+
+}  // namespace sma
