@@ -6,6 +6,7 @@
 #include <sma/compose/repeat.hpp>
 #include <sma/compose/residual.hpp>
 #include <sma/compose/sum.hpp>
+#include <sma/compose/tied.hpp>
 #include <sma/core/network.hpp>
 #include <sma/modules/activation.hpp>
 #include <sma/modules/dropout.hpp>

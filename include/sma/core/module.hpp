@@ -274,9 +274,9 @@ template <class M, class S>
 struct Weights {
   const S* data = nullptr;
   S* buffer_data = nullptr;
-  double* metric_data = nullptr;
-  Index trace = 0;     // first column of this instance in the trace
-  Index instance = 0;  // unique number of this instance in the network
+  double* metric_data = nullptr;  // null while streaming
+  Index trace = 0;                // first column of this instance in the trace
+  Index instance = 0;             // unique number of this instance in the network
 
   [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<const S>(data); }
   [[nodiscard]] auto buffers() const { return buffers_of<M>::template tensors<S>(buffer_data); }
@@ -299,8 +299,8 @@ Weights<child_module<M, I>, S> child(const Weights<M, S>& w, Index k = 0) {
   constexpr Extent offset = detail::child_offset<M, I>();
   constexpr Extent each = extent_of<child_module<M, I>>;
   return {w.data + offset.weights + k * each.weights, w.buffer_data + offset.buffers + k * each.buffers,
-          w.metric_data + offset.metrics + k * each.metrics, w.trace + offset.trace + k * each.trace,
-          w.instance + offset.instances + k * each.instances};
+          w.metric_data == nullptr ? nullptr : w.metric_data + offset.metrics + k * each.metrics,
+          w.trace + offset.trace + k * each.trace, w.instance + offset.instances + k * each.instances};
 }
 template <std::size_t I, class M, class S>
 Gradients<child_module<M, I>, S> child(const Gradients<M, S>& g, Index k = 0) {

@@ -108,24 +108,24 @@ struct DecayBackwardParameters {
   }
 };
 
-/// One streaming step of the causal recurrence. One index is one channel. `ring` holds the last K inputs, K > 0.
+/// One streaming step of the causal recurrence. One index is one channel.
 template <class T, Index Channels, Index States>
 struct DecayStep {
   const T* x;        // (Channels)
-  T* y;              // (Channels), added to
+  T* y;              // (Channels), written
   const T* decay;    // (Channels, States)
   const T* weight;   // (Channels, States)
   T* state;          // (Channels, States)
+  const T* cut;      // (Channels, States) q^K, used when something leaves
   const T* leaving;  // (Channels) x[t-K], or null
-  Index truncation;
 
   SMA_HD Index extent() const { return Channels; }
   SMA_HD void operator()(Index c) const {
-    T total = y[c];
+    T total = 0;
     for (Index n = 0; n < States; ++n) {
       const Index i = c * States + n;
       T next = decay[i] * state[i] + x[c];
-      if (leaving != nullptr) next -= integer_power(decay[i], truncation) * leaving[c];
+      if (leaving != nullptr) next -= cut[i] * leaving[c];
       state[i] = next;
       total += weight[i] * next;
     }

@@ -1,0 +1,199 @@
+#pragma once
+
+#include <cmath>
+#include <sma/core/module.hpp>
+#include <sma/kernels/elementwise.hpp>
+#include <sma/kernels/ema.hpp>
+
+namespace seqboat {
+
+using sma::Index;
+
+namespace kernels {
+
+/// p = sigmoid(delta), q = 1 - p sigmoid(alpha), h = p beta gamma / sqrt(States): one index is one (row, state).
+template <class T, Index States>
+struct EmaCoefficients {
+  const T* delta;
+  const T* alpha;
+  const T* beta;
+  const T* gamma;
+  Index size;
+  T* decay;
+  T* weight;
+  SMA_HD Index extent() const { return size; }
+  SMA_HD void operator()(Index i) const {
+    const T p = 1 / (1 + std::exp(-delta[i]));
+    const T a = 1 / (1 + std::exp(-alpha[i]));
+    decay[i] = 1 - p * a;
+    weight[i] = p * beta[i] * gamma[i] / std::sqrt(T(States));
+  }
+};
+
+/// The gradients of delta, alpha, beta, gamma from those of decay and weight.
+template <class T, Index States>
+struct EmaCoefficientsBackward {
+  const T* delta;
+  const T* alpha;
+  const T* beta;
+  const T* gamma;
+  const T* ddecay;
+  const T* dweight;
+  Index size;
+  T* ddelta;
+  T* dalpha;
+  T* dbeta;
+  T* dgamma;
+  SMA_HD Index extent() const { return size; }
+  SMA_HD void operator()(Index i) const {
+    const T p = 1 / (1 + std::exp(-delta[i]));
+    const T a = 1 / (1 + std::exp(-alpha[i]));
+    const T root = 1 / std::sqrt(T(States));
+    const T dp = dweight[i] * beta[i] * gamma[i] * root - ddecay[i] * a;
+    ddelta[i] += dp * p * (1 - p);
+    dalpha[i] -= ddecay[i] * p * a * (1 - a);
+    dbeta[i] += dweight[i] * p * gamma[i] * root;
+    dgamma[i] += dweight[i] * p * beta[i] * root;
+  }
+};
+
+/// y += omega * x, one factor a channel.
+template <class T, Index Width>
+struct AddScaledChannels {
+  sma::Rows<const T, Width> x;
+  const T* omega;
+  sma::Rows<T, Width> y;
+  SMA_HD Index extent() const { return y.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* from = x.row(i);
+    T* to = y.row(i);
+    for (Index j = 0; j < Width; ++j) to[j] += omega[j] * from[j];
+  }
+};
+
+}  // namespace kernels
+
+/// Multi-dimensional damped exponential moving average (MEGA; SeqBoat's section 4.1), N = `States` per channel.
+///
+///     p = sigmoid(delta)   q = 1 - p sigmoid(alpha)   k[m] = sum_n p_n beta_n gamma_n q_n^m / sqrt(N)
+///     causal:        y_t = sum_{m>=0} k[m] x_{t-m} + omega x_t
+///     bidirectional: y_t = sum_{m>=0} k1[m] x_{t-m} + sum_{m>=0} k2[m] x_{t+m} + omega x_t
+/// `Truncation` K > 0 cuts the kernels to m < K. Runs as a recurrence: O(rows N) time. x, y (rows, Width).
+/// Parameters: delta, alpha, beta (R, N, 1), gamma (R, N), omega (Width); R = Width, or 2 Width when bidirectional.
+template <Index Width, Index States, bool Bidirectional, Index Truncation = 0>
+struct Ema {
+  static constexpr Index input_width = Width;
+  static constexpr Index output_width = Width;
+  static constexpr bool causal = !Bidirectional;
+  static constexpr bool streamable = !Bidirectional;
+  static constexpr Index rows = Bidirectional ? 2 * Width : Width;
+  static constexpr Index size = rows * States;
+
+  struct InitialBeta {
+    static double value(sma::RandomSequence& random, Index i) {
+      return 0.02 * random.truncated_normal() + (i % States % 2 == 0 ? 1.0 : -1.0);
+    }
+  };
+  using Fifth = sma::init::TruncatedNormal<std::ratio<1, 5>>;
+  using Unit = sma::init::TruncatedNormal<std::ratio<1>>;
+  using Parameters = sma::Parameters<sma::Param<"delta", sma::Shape<rows, States, 1>, Fifth>,
+                                     sma::Param<"alpha", sma::Shape<rows, States, 1>, Fifth>,
+                                     sma::Param<"beta", sma::Shape<rows, States, 1>, InitialBeta>,
+                                     sma::Param<"gamma", sma::Shape<rows, States>, Unit>,
+                                     sma::Param<"omega", sma::Shape<Width>, Unit>>;
+
+  template <class S>
+  struct Saved {
+    sma::Rows<const S, Width> x;
+    S* decay;   // (R, N), q
+    S* weight;  // (R, N), h
+  };
+
+  /// Constant size: the states, the coefficients (computed at the first step after a reset), and the last K inputs.
+  template <class S>
+  struct Stream {
+    S state[static_cast<std::size_t>(size)];
+    S decay[static_cast<std::size_t>(size)];
+    S weight[static_cast<std::size_t>(size)];
+    S cut[static_cast<std::size_t>(Truncation > 0 ? size : 1)];
+    S ring[static_cast<std::size_t>(Truncation > 0 ? Truncation * Width : 1)];  // (K, Width)
+    Index steps;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                      sma::Weights<Ema, S> w, Saved<S>& saved) {
+    saved = {x, ctx.template keep<S>(size), ctx.template keep<S>(size)};
+    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    ctx.launch(kernels::EmaCoefficients<S, States>{delta.data, alpha.data, beta.data, gamma.data, size,
+                                                   saved.decay, saved.weight});
+    filter<false>(ctx, s, x, omega.data, saved, y);
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
+                       sma::Weights<Ema, S> w, sma::Gradients<Ema, S> g, Saved<S>& saved) {
+    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    const auto [ddelta, dalpha, dbeta, dgamma, domega] = g.tensors();
+    auto scope = ctx.scope();
+    S* ddecay = ctx.template scratch<S>(size);
+    S* dweight = ctx.template scratch<S>(size);
+    ctx.launch(sma::kernels::Fill<S>{ddecay, size, S(0)});
+    ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
+    ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, false>{
+        s, saved.x, dy, saved.decay, saved.weight, Truncation, ddecay, dweight});
+    if constexpr (Bidirectional) {
+      constexpr Index half = Width * States;
+      ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, true>{
+          s, saved.x, dy, saved.decay + half, saved.weight + half, Truncation, ddecay + half,
+          dweight + half});
+    }
+    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{delta.data, alpha.data, beta.data, gamma.data,
+                                                           ddecay, dweight, size, ddelta.data, dalpha.data,
+                                                           dbeta.data, dgamma.data});
+    using Product = sma::kernels::ProductTerm<S, Width>;
+    ctx.launch(sma::kernels::ColumnSum<S, Width, Product>{dy.rows, Product{saved.x, dy}, domega.data});
+    if (dx) filter<true>(ctx, s, dy, omega.data, saved, dx);
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const sma::Sequences&, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                   sma::Weights<Ema, S> w, Stream<S>& stream)
+    requires(!Bidirectional)
+  {
+    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    if (stream.steps == 0) {
+      ctx.launch(kernels::EmaCoefficients<S, States>{delta.data, alpha.data, beta.data, gamma.data, size,
+                                                     stream.decay, stream.weight});
+      if constexpr (Truncation > 0)
+        for (Index i = 0; i < size; ++i)
+          stream.cut[i] = sma::kernels::integer_power(stream.decay[i], Truncation);
+    }
+    S* slot = stream.ring;
+    if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;
+    const bool leaves = Truncation > 0 && stream.steps >= Truncation;
+    ctx.launch(sma::kernels::DecayStep<S, Width, States>{x.data, y.data, stream.decay, stream.weight,
+                                                         stream.state, stream.cut, leaves ? slot : nullptr});
+    ctx.launch(kernels::AddScaledChannels<S, Width>{x, omega.data, y});
+    if constexpr (Truncation > 0)
+      for (Index j = 0; j < Width; ++j) slot[j] = x.data[j];
+    ++stream.steps;
+  }
+
+ private:
+  /// out = k * in + omega in; `Transposed` runs both directions the other way round, which is the gradient.
+  template <bool Transposed, class C, class S>
+  static void filter(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> in, const S* omega,
+                     const Saved<S>& saved, sma::Rows<S, Width> out) {
+    ctx.launch(sma::kernels::DecayForward<S, Width, States, Transposed, false>{s, in, out, saved.decay,
+                                                                               saved.weight, Truncation});
+    if constexpr (Bidirectional) {
+      constexpr Index half = Width * States;
+      ctx.launch(sma::kernels::DecayForward<S, Width, States, !Transposed, true>{
+          s, in, out, saved.decay + half, saved.weight + half, Truncation});
+    }
+    ctx.launch(kernels::AddScaledChannels<S, Width>{in, omega, out});
+  }
+};
+
+}  // namespace seqboat

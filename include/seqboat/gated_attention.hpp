@@ -1,0 +1,288 @@
+#pragma once
+
+#include <seqboat/positions.hpp>
+#include <sma/core/module.hpp>
+#include <sma/kernels/activations.hpp>
+#include <sma/modules/dropout.hpp>
+#include <sma/modules/linear.hpp>
+
+namespace seqboat {
+
+namespace kernels {
+
+/// q = z * gamma_0 + beta_0, k = z * gamma_1 + beta_1.
+template <class T, Index Z>
+struct QueriesAndKeys {
+  sma::Rows<const T, Z> z;
+  const T* gamma;  // (2, Z)
+  const T* beta;   // (2, Z)
+  sma::Rows<T, Z> q, k;
+  SMA_HD Index extent() const { return z.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* in = z.row(i);
+    T* pq = q.row(i);
+    T* pk = k.row(i);
+    for (Index j = 0; j < Z; ++j) pq[j] = in[j] * gamma[j] + beta[j];
+    for (Index j = 0; j < Z; ++j) pk[j] = in[j] * gamma[Z + j] + beta[Z + j];
+  }
+};
+
+/// dz = dq * gamma_0 + dk * gamma_1.
+template <class T, Index Z>
+struct QueriesAndKeysBackward {
+  sma::Rows<const T, Z> dq, dk;
+  const T* gamma;
+  sma::Rows<T, Z> dz;
+  SMA_HD Index extent() const { return dz.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* pq = dq.row(i);
+    const T* pk = dk.row(i);
+    T* out = dz.row(i);
+    for (Index j = 0; j < Z; ++j) out[j] = pq[j] * gamma[j] + pk[j] * gamma[Z + j];
+  }
+};
+
+/// One query against a ring of the last keys and values, oldest first. One index: the whole query.
+template <class T, Index Z, Index V, class Activation, class Bias, Index W>
+struct StreamAttention {
+  const T* q;                      // (Z)
+  const T* keys;                   // (W + 1, Z), slot = number % (W + 1)
+  const T* values;                 // (W + 1, V)
+  const sma::Position* positions;  // (W + 1)
+  Index number;                    // of the query among the active elements, from 0; already in the ring
+  Bias bias;
+  T* scores;  // (W + 1) workspace
+  T* out;     // (V)
+  SMA_HD Index extent() const { return 1; }
+  SMA_HD void operator()(Index) const {
+    const Index first = number > W ? number - W : 0;
+    const T scale = Activation::normalizes ? 1 / std::sqrt(T(Z)) : 1 / T(W);
+    const sma::Position here = positions[number % (W + 1)];
+    T top = 0;
+    for (Index j = first; j <= number; ++j) {
+      const T* k = keys + j % (W + 1) * Z;
+      const T* query = q;
+      T score = scale * sma::kernels::row_sum<T, Z>([query, k](Index c) { return query[c] * k[c]; });
+      if (Bias::table_size > 0) score += bias.table[bias.slot(here, positions[j % (W + 1)], number, j)];
+      scores[j - first] = score;
+      if (j == first || score > top) top = score;
+    }
+    T sum = 0;
+    for (Index j = 0; j <= number - first; ++j) {
+      if constexpr (Activation::normalizes)
+        scores[j] = std::exp(scores[j] - top);
+      else
+        scores[j] = Activation::value(scores[j]);
+      sum += scores[j];
+    }
+    const T factor = Activation::normalizes ? 1 / sum : T(1);
+    for (Index c = 0; c < V; ++c) out[c] = 0;
+    for (Index j = first; j <= number; ++j) {
+      const T weight = scores[j - first] * factor;
+      const T* v = values + j % (W + 1) * V;
+      for (Index c = 0; c < V; ++c) out[c] += weight * v[c];
+    }
+  }
+};
+
+}  // namespace kernels
+
+/// Gated attention unit over the rows it is given (in SeqBoat: the compressed ones, its working memory the last W active).
+///
+///     [z | r | v] = SiLU(x W_mx^T + b_mx)      q = z gamma_0 + beta_0,  k = z gamma_1 + beta_1
+///     g = Attention(q, k, dropout(v))          y = (g * r) W_h^T + b_h
+/// x, y (rows, Width); z (rows, QueryWidth); r, v (rows, ValueWidth). `Span` is Window<W> or Full, `Function` Softmax, Relu2
+/// or Laplace, `PositionKind` of positions.hpp, `Rate` the dropout of v. Windowed: O(rows W), never a T x T array.
+/// Causal and windowed it streams: a ring of the last W + 1 keys, values and positions.
+template <Index Width, Index QueryWidth, Index ValueWidth, class Span, class Function = Softmax,
+          class PositionKind = NoPosition, bool Causal = false, class Rate = std::ratio<0>>
+struct GatedAttention {
+  static constexpr Index input_width = Width;
+  static constexpr Index output_width = Width;
+  static constexpr bool causal = Causal;
+  static constexpr bool streamable = Causal && Span::size > 0;
+  static constexpr Index inner_width = QueryWidth + 2 * ValueWidth;
+  static_assert(!PositionKind::rotary || QueryWidth % 2 == 0,
+                "seqboat::GatedAttention with RotaryPosition requires an even QueryWidth");
+
+  using Mix = sma::Linear<Width, inner_width>;
+  using Out = sma::Linear<ValueWidth, Width>;
+  using Children = sma::Children<sma::Child<"mx_proj", Mix>, sma::Child<"h_proj", Out>>;
+  using Pairs = sma::Shape<2, QueryWidth>;
+  using Parameters = std::conditional_t<
+      PositionKind::Table::size == 0,
+      sma::Parameters<sma::Param<"gamma", Pairs, sma::SmallNormal>, sma::Param<"beta", Pairs>>,
+      sma::Parameters<sma::Param<"gamma", Pairs, sma::SmallNormal>, sma::Param<"beta", Pairs>,
+                      sma::Param<PositionKind::parameter, typename PositionKind::Table, sma::SmallNormal>>>;
+  template <class S>
+  using Bias = typename PositionKind::template Bias<S, Causal>;
+  template <class S>
+  using Problem =
+      sma::kernels::AttentionProblem<S, QueryWidth, ValueWidth, Function, Bias<S>, Causal, Span::size>;
+
+  template <class S>
+  struct Saved {
+    sma::Rows<const S, Width> x;
+    sma::Rows<S, inner_width> mixed;   // before SiLU
+    sma::Rows<S, inner_width> inner;   // z | r | v
+    sma::Rows<S, QueryWidth> q, k;     // rotated where positions are rotary
+    sma::Rows<const S, ValueWidth> v;  // after dropout
+    sma::Rows<S, ValueWidth> g;        // attention's output
+    sma::Rows<S, ValueWidth> gated;    // g * r
+    S* normalizer;                     // (rows)
+  };
+
+  template <class S>
+  struct Stream {
+    S keys[static_cast<std::size_t>((Span::size + 1) * QueryWidth)];
+    S values[static_cast<std::size_t>((Span::size + 1) * ValueWidth)];
+    sma::Position positions[static_cast<std::size_t>(Span::size + 1)];
+    Index steps;  // active elements so far
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                      sma::Weights<GatedAttention, S> w, Saved<S>& saved) {
+    project(ctx, s, x, w, saved);
+    saved.v = value(saved.inner);
+    if constexpr (Rate::num > 0) {
+      if (ctx.training()) {
+        const auto dropped = ctx.template keep_rows<ValueWidth>(s.rows);
+        ctx.launch(drop(ctx, s, saved.v, dropped, w.instance));
+        saved.v = dropped;
+      }
+    }
+    saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
+    saved.gated = ctx.template keep_rows<ValueWidth>(s.rows);
+    saved.normalizer = ctx.template keep<S>(s.rows);
+    ctx.launch(
+        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, saved), saved.g, saved.normalizer});
+    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(saved.inner), saved.gated});
+    const auto out = sma::child<1>(w);
+    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(saved.gated), out.data,
+                                out.data + Width * ValueWidth, y);
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
+                       sma::Weights<GatedAttention, S> w, sma::Gradients<GatedAttention, S> g,
+                       Saved<S>& saved) {
+    auto scope = ctx.scope();
+    const auto dinner = ctx.template scratch_rows<inner_width>(s.rows);
+    {
+      auto inner_scope = ctx.scope();
+      const auto dgated = ctx.template scratch_rows<ValueWidth>(s.rows);
+      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);
+      const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
+      const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
+      const auto out = sma::child<1>(w);
+      const auto dout = sma::child<1>(g);
+      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(saved.gated), out.data, dout.data,
+                                   dout.data + Width * ValueWidth, dgated);
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, saved.g, gate(dinner)});
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, gate(saved.inner), dg});
+      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
+          problem(s, w, saved), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
+      if constexpr (Rate::num > 0) {
+        if (ctx.training()) ctx.launch(drop(ctx, s, value(dinner), value(dinner), w.instance));
+      }
+      if constexpr (PositionKind::rotary) {
+        ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dq, dq, S(-1)});
+        ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dk, dk, S(-1)});
+      }
+      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, query(dinner)});
+      S* dgamma = g.data;
+      S* dbeta = g.data + 2 * QueryWidth;
+      using Product = sma::kernels::ProductTerm<S, QueryWidth>;
+      using Element = sma::kernels::ElementTerm<S, QueryWidth>;
+      ctx.launch(
+          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, query(saved.inner)}, dgamma});
+      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, query(saved.inner)},
+                                                                 dgamma + QueryWidth});
+      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dq}, dbeta});
+      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dk}, dbeta + QueryWidth});
+    }
+    ctx.launch(
+        sma::kernels::ApplyBackward<S, inner_width, sma::functions::SiLU>{saved.mixed, dinner, dinner});
+    const auto mix = sma::child<0>(w);
+    const auto dmix = sma::child<0>(g);
+    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dinner), saved.x, mix.data, dmix.data,
+                                 dmix.data + inner_width * Width, dx);
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                   sma::Weights<GatedAttention, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    constexpr Index slots = Span::size + 1;
+    Saved<S> now{};
+    project(ctx, s, x, w, now);
+    const Index slot = stream.steps % slots;
+    const sma::Rows<S, ValueWidth> v = value(now.inner);
+    for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
+    for (Index c = 0; c < ValueWidth; ++c) stream.values[slot * ValueWidth + c] = v(0, c);
+    stream.positions[slot] = s.positions[0];
+    const auto g = ctx.template scratch_rows<ValueWidth>(1);
+    S* scores = ctx.template scratch<S>(slots);
+    ctx.launch(kernels::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
+        now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
+    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
+    const auto out = sma::child<1>(w);
+    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out.data,
+                                out.data + Width * ValueWidth, y);
+    ++stream.steps;
+  }
+
+ private:
+  /// x to z | r | v, queries and keys.
+  template <class C, class S>
+  static void project(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
+                      const sma::Weights<GatedAttention, S>& w, Saved<S>& saved) {
+    saved.x = x;
+    saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
+    saved.inner = ctx.template keep_rows<inner_width>(s.rows);
+    saved.q = ctx.template keep_rows<QueryWidth>(s.rows);
+    saved.k = ctx.template keep_rows<QueryWidth>(s.rows);
+    const auto mix = sma::child<0>(w);
+    sma::detail::linear_forward(ctx, x, mix.data, mix.data + inner_width * Width, saved.mixed);
+    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{saved.mixed, saved.inner});
+    ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(saved.inner), w.data, w.data + 2 * QueryWidth,
+                                                      saved.q, saved.k});
+    if constexpr (PositionKind::rotary) {
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, saved.q, saved.q, S(1)});
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, saved.k, saved.k, S(1)});
+    }
+  }
+
+  template <class S>
+  static sma::Rows<S, QueryWidth> query(sma::Rows<S, inner_width> inner) {
+    return inner.template columns<QueryWidth>(0);
+  }
+  template <class S>
+  static sma::Rows<S, ValueWidth> gate(sma::Rows<S, inner_width> inner) {
+    return inner.template columns<ValueWidth>(QueryWidth);
+  }
+  template <class S>
+  static sma::Rows<S, ValueWidth> value(sma::Rows<S, inner_width> inner) {
+    return inner.template columns<ValueWidth>(QueryWidth + ValueWidth);
+  }
+  template <class Owner>
+  static auto table(const Owner& owner) {
+    return PositionKind::Table::size > 0 ? owner.data + 4 * QueryWidth : nullptr;
+  }
+  template <class S>
+  static Problem<S> problem(const sma::Sequences& s, const sma::Weights<GatedAttention, S>& w,
+                            const Saved<S>& saved) {
+    return {s, saved.q, saved.k, saved.v, {table(w)}};
+  }
+  template <class C, class S>
+  static sma::kernels::Dropout<S, ValueWidth> drop(C& ctx, const sma::Sequences& s,
+                                                   sma::Rows<const S, ValueWidth> from,
+                                                   sma::Rows<S, ValueWidth> to, Index instance) {
+    return {from, to, s.ids, ctx.random(instance),
+            static_cast<double>(Rate::num) / static_cast<double>(Rate::den)};
+  }
+};
+
+}  // namespace seqboat

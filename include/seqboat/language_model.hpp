@@ -1,0 +1,40 @@
+#pragma once
+
+#include <seqboat/layer.hpp>
+#include <sma/compose/repeat.hpp>
+#include <sma/compose/tied.hpp>
+
+namespace seqboat {
+
+/// Everything that shapes a causal language model beyond its layers.
+struct LanguageModelDefaults {
+  using layer = LayerDefaults;  // must be causal
+  static constexpr Index layers = 2;
+  static constexpr Index vocabulary = 256;
+  template <Index Width>
+  using final_norm = sma::LayerNorm<Width>;
+};
+
+namespace detail {
+
+template <class M>
+struct LanguageModelParts {
+  using P = typename M::layer;
+  static constexpr Index d = P::width;
+  using Stack = sma::Repeat<M::layers, Layer<P>>;
+  static_assert(sma::is_causal<Stack>(),
+                "seqboat::LanguageModel<M> requires causal layers: M::layer::causal = true and a causal "
+                "selection rule");
+  using Body = chain_of<dropout_if<d, typename P::dropout>, sma::Named<"layers", Stack>,
+                        only_if<P::prenorm, sma::Named<"final_norm", typename M::template final_norm<d>>>>;
+  using type = sma::TiedEmbedding<M::vocabulary, Body, d>;
+};
+
+}  // namespace detail
+
+/// Causal language model: embedding * sqrt(width) -> layers -> final norm if prenorm -> logits by the embedding's transpose.
+/// tokens (rows, 1), logits (rows, vocabulary): row t predicts token t + 1.
+template <class M>
+using LanguageModel = typename detail::LanguageModelParts<M>::type;
+
+}  // namespace seqboat

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sma/core/parameters.hpp>
+#include <sma/kernels/attention.hpp>
+
+namespace seqboat {
+
+using sma::Index;
+
+/// What attention looks at: `Window<W>`, the last W active elements (and the next W when bidirectional), or `Full`.
+template <Index W>
+struct Window {
+  static_assert(W > 0, "seqboat::Window<W> requires W > 0");
+  static constexpr Index size = W;
+};
+struct Full {
+  static constexpr Index size = 0;
+};
+
+/// Attention functions.
+using Softmax = sma::kernels::SoftmaxAttention;
+using Relu2 = sma::kernels::Relu2Attention;
+using Laplace = sma::kernels::LaplaceAttention;
+
+/// Relative positions: a type with `rotary`, the additive bias's table and its parameter's name (the reference's).
+struct NoPosition {
+  static constexpr bool rotary = false;
+  template <class S, bool Causal>
+  using Bias = sma::kernels::NoBias<S>;
+  static constexpr sma::FixedString parameter = "";
+  using Table = sma::Shape<0>;
+};
+
+/// A learned bias an original offset, clamped to +-(MaxPositions - 1).
+template <Index MaxPositions>
+struct SimplePosition {
+  static constexpr bool rotary = false;
+  template <class S, bool Causal>
+  using Bias = sma::kernels::SimpleBias<S, MaxPositions>;
+  static constexpr sma::FixedString parameter = "rel_pos_bias.rel_pos_bias";
+  using Table = sma::Shape<2 * MaxPositions - 1>;
+};
+
+/// A learned bias an offset in the compressed sequence; windowed attention only, W its window.
+template <Index W>
+struct LocalPosition {
+  static constexpr bool rotary = false;
+  static constexpr Index window = W;
+  template <class S, bool Causal>
+  using Bias = sma::kernels::LocalBias<S, W>;
+  static constexpr sma::FixedString parameter = "rel_pos_bias.rel_pos_bias";
+  using Table = sma::Shape<6 * W - 1>;
+};
+
+/// Queries and keys are rotated by their original positions; no bias.
+struct RotaryPosition {
+  static constexpr bool rotary = true;
+  template <class S, bool Causal>
+  using Bias = sma::kernels::NoBias<S>;
+  static constexpr sma::FixedString parameter = "";
+  using Table = sma::Shape<0>;
+};
+
+/// 32 learned buckets of the original offset, up to 128.
+struct T5Position {
+  static constexpr bool rotary = false;
+  template <class S, bool Causal>
+  using Bias = sma::kernels::T5Bias<S, Causal>;
+  static constexpr sma::FixedString parameter = "rel_pos_bias.relative_attention_bias";
+  using Table = sma::Shape<32, 1>;
+};
+
+}  // namespace seqboat

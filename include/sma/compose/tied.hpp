@@ -1,0 +1,82 @@
+#pragma once
+
+#include <sma/compose/chain.hpp>
+#include <sma/modules/embedding.hpp>
+#include <sma/modules/linear.hpp>
+
+namespace sma {
+
+/// logits = Body(scale * E[token]) E^T: one matrix E (Vocabulary, Width) reads tokens and writes logits; scale is the root
+/// of `SquaredScale`. tokens (rows, 1), logits (rows, Vocabulary). Parameters: "embed_tokens.weight" and Body's.
+template <Index Vocabulary, class Body, Index SquaredScale = Body::input_width>
+struct TiedEmbedding {
+  using module_type = TiedEmbedding;
+  static_assert(
+      width_mismatch<At<0, Body>, Produces<Body::output_width>, Expects<Body::input_width>> ||
+          Body::input_width == Body::output_width,
+      "sma::TiedEmbedding<Vocabulary, Body> requires a Body whose output_width equals its input_width");
+  static constexpr Index width = Body::input_width;
+  static constexpr Index input_width = 1;
+  static constexpr Index output_width = Vocabulary;
+  static constexpr Index vocabulary = Vocabulary;
+  static constexpr bool takes_tokens = true;
+  static constexpr bool rowwise = is_rowwise<Body>();
+  static constexpr bool causal = is_causal<Body>();
+  static constexpr bool streamable = is_streamable<Body>();
+  using Embedding = TokenEmbedding<Vocabulary, width, SquaredScale>;
+  using Children = sma::Children<Child<"embed_tokens", Embedding>, Child<"", Body>>;
+
+  template <class S>
+  struct Saved {
+    saved_of<Embedding, S> embedding;
+    saved_of<canonical<Body>, S> body;
+    Rows<S, width> features;  // Body's output
+  };
+  template <class S>
+  struct Stream {
+    stream_of<canonical<Body>, S> body;
+  };
+
+  template <class C, class S>
+  static void forward(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
+                      Weights<TiedEmbedding, S> w, Saved<S>& saved) {
+    const auto embedded = ctx.template keep_rows<width>(s.rows);
+    saved.features = ctx.template keep_rows<width>(s.rows);
+    Embedding::forward(ctx, s, x, embedded, child<0>(w), saved.embedding);
+    {
+      auto scope = ctx.scope();
+      Body::forward(ctx, s, Rows<const S, width>(embedded), saved.features, child<1>(w), saved.body);
+    }
+    detail::linear_forward(ctx, Rows<const S, width>(saved.features), child<0>(w).data,
+                           static_cast<const S*>(nullptr), y);
+  }
+
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Vocabulary> dy, Rows<Token, 1> dx,
+                       Weights<TiedEmbedding, S> w, Gradients<TiedEmbedding, S> g, Saved<S>& saved) {
+    auto scope = ctx.scope();
+    const auto dfeatures = ctx.template scratch_rows<width>(s.rows);
+    const auto dembedded = ctx.template scratch_rows<width>(s.rows);
+    detail::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<0>(w).data, child<0>(g).data,
+                            static_cast<S*>(nullptr), dfeatures);
+    Body::backward(ctx, s, Rows<const S, width>(dfeatures), dembedded, child<1>(w), child<1>(g), saved.body);
+    Embedding::backward(ctx, s, Rows<const S, width>(dembedded), dx, child<0>(w), child<0>(g),
+                        saved.embedding);
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
+                   Weights<TiedEmbedding, S> w, Stream<S>& stream)
+    requires(streamable)
+  {
+    saved_of<Embedding, S> unused{};
+    const auto embedded = ctx.template scratch_rows<width>(1);
+    const auto features = ctx.template scratch_rows<width>(1);
+    Embedding::forward(ctx, s, x, embedded, child<0>(w), unused);
+    step_module(ctx, s, Rows<const S, width>(embedded), features, child<1>(w), stream.body);
+    detail::linear_forward(ctx, Rows<const S, width>(features), child<0>(w).data,
+                           static_cast<const S*>(nullptr), y);
+  }
+};
+
+}  // namespace sma
