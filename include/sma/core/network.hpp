@@ -35,6 +35,12 @@ struct Output {
   const S& operator()(Index row, Index column) const { return rows(row, column); }
 };
 
+/// What a loss functor returns for its rows: the sum of their losses, and how many were predicted right.
+struct LossSum {
+  double loss = 0.0;
+  double correct = 0.0;
+};
+
 namespace detail {
 
 /// Memory of a backend with a fixed element count; zeroed.
@@ -237,11 +243,11 @@ class Network {
 
   /// Forward, loss and backward of a packed batch in one go, in training mode: a lane's memory is used again by the next lane
   /// of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
-  /// returns the sum of the rows' losses; `targets` holds one entry an output row.
-  /// Returns the sum of the losses over the batch, times `scale`.
+  /// returns their LossSum; `targets` holds one entry an output row.
+  /// Returns the sums over the batch, the loss times `scale`.
   template <class Loss, class Target>
-  double accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
-                    double scale) {
+  LossSum accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
+                     double scale) {
     training(true);
     prepare(x);
     if (static_cast<Index>(targets.size()) != output_rows_)
@@ -263,9 +269,12 @@ class Network {
       run_backward(l, lane, dy, nullptr);
     });
     finish_lanes(true);
-    double total = 0;
-    for (Index lane = 0; lane < used_lanes_; ++lane) total += loss_sums_[static_cast<std::size_t>(lane)];
-    return total * scale;
+    LossSum total;
+    for (Index lane = 0; lane < used_lanes_; ++lane) {
+      total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
+      total.correct += loss_sums_[static_cast<std::size_t>(lane)].correct;
+    }
+    return total;
   }
 
   /// What modules reported in the last pass, summed over the batch, by path.
@@ -523,7 +532,7 @@ class Network {
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Index> cuts_;
-  std::vector<double> loss_sums_;
+  std::vector<LossSum> loss_sums_;
   Index used_lanes_ = 1;
   Index rows_ = 0;
   Index output_rows_ = 0;

@@ -1,0 +1,89 @@
+/// LRA ListOps: evaluate nested expressions such as [MAX 2 [MED 4 8 1 ] 9 ] from their tokens. The data are generated, by the
+/// benchmark's own distribution, or read from its TSV files.
+
+#include <lra/command_line.hpp>
+#include <lra/data/listops.hpp>
+#include <lra/training_data.hpp>
+#include <seqboat/seqboat.hpp>
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+
+namespace {
+
+/// The paper's model for ListOps.
+struct PaperLayer : seqboat::LayerDefaults {
+  static constexpr sma::Index width = 80, query_width = 64, hidden_width = 160, truncation = 1024;
+  using span = seqboat::Window<128>;
+  using position = seqboat::SimplePosition<2002>;
+  static constexpr bool prenorm = false;
+  using temperature_scale = std::ratio<3, 10>;
+  using dropout = std::ratio<1, 10>;
+};
+struct Paper : seqboat::ClassifierDefaults {
+  using layer = PaperLayer;
+  static constexpr sma::Index layers = 6, classes = 10, classifier_width = 160,
+                              vocabulary = lra::kListOpsVocabulary;
+};
+
+/// The same recipe, narrower and with a shorter memory.
+struct SmallLayer : PaperLayer {
+  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+  using span = seqboat::Window<32>;
+};
+struct Small : Paper {
+  using layer = SmallLayer;
+  static constexpr sma::Index layers = 3, classifier_width = 96;
+};
+
+struct SameToken {
+  sma::Token operator()(sma::Token token) const { return token; }
+};
+using Data = lra::TrainingData<sma::Token, sma::Token, SameToken>;
+
+template <class Model>
+void train(const lra::CommandLine& line, lra::Splits<sma::Token> splits, const sma::TrainerOptions& recipe) {
+  sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>> net(sma::Seed{line.seed},
+                                                                  {.threads = line.threads});
+  Data data(std::move(splits), line.seed, SameToken{});
+  lra::train_and_test(net, data, line, line.apply(recipe));
+}
+
+sma::TrainerOptions paper_recipe() {
+  sma::TrainerOptions o;
+  o.steps = 90000;
+  o.batch = 64;
+  o.schedule.peak = 0.004;
+  o.schedule.warmup = 27000;
+  o.adam.weight_decay = 0.001;
+  o.evaluate_every = 1500;
+  return o;
+}
+
+sma::TrainerOptions small_recipe() {
+  sma::TrainerOptions o = paper_recipe();
+  o.steps = 5000;
+  o.batch = 16;
+  o.schedule.warmup = 500;
+  o.evaluate_every = 500;
+  return o;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains SeqBoat on LRA ListOps.");
+  lra::CommandLine line;
+  lra::describe(app, line, "directory with basic_train.tsv, basic_val.tsv and basic_test.tsv",
+                "generate the benchmark's 96,000 / 2,000 / 2,000 expressions from --seed");
+  CLI11_PARSE(app, argc, argv);
+  return lra::guarded_main("lra_listops", [&] {
+    if (line.data.empty() == !line.generate)
+      throw sma::Error("found neither --data nor --generate, expected one of them");
+    auto splits = line.generate ? lra::generate_listops(line.seed) : lra::read_listops(line.data);
+    if (line.preset == "paper")
+      train<Paper>(line, std::move(splits), paper_recipe());
+    else
+      train<Small>(line, std::move(splits), small_recipe());
+    return 0;
+  });
+}

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <sma/core/network.hpp>
+#include <span>
+
+namespace sma {
+
+namespace kernels {
+
+/// partial[c] = sum of squares of chunk c of `data`, in order.
+template <class T>
+struct PartialSquares {
+  const T* data;
+  Index size;
+  Index chunks;
+  double* partial;
+  SMA_HD Index extent() const { return chunks; }
+  SMA_HD void operator()(Index c) const {
+    double total = 0;
+    for (Index i = size * c / chunks; i < size * (c + 1) / chunks; ++i)
+      total += static_cast<double>(data[i]) * static_cast<double>(data[i]);
+    partial[c] = total;
+  }
+};
+
+/// One Adam update with decoupled weight decay; `rectified` < 0 means: momentum alone, without the second moment.
+template <class T>
+struct AdamUpdate {
+  T* weight;
+  const T* gradient;
+  T* first;
+  T* second;
+  Index size;
+  T clip;  // multiplies the gradient
+  T beta1, beta2;
+  T step_size;        // lr / (1 - beta1^t)
+  T root_correction;  // sqrt(1 - beta2^t)
+  T epsilon;
+  T decay;      // 1 - lr * weight_decay
+  T rectified;  // RAdam's r_t; 1 for AdamW; < 0: no second moment
+  SMA_HD Index extent() const { return size; }
+  SMA_HD void operator()(Index i) const {
+    const T g = gradient[i] * clip;
+    const T m = beta1 * first[i] + (1 - beta1) * g;
+    const T v = beta2 * second[i] + (1 - beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    T update = m;
+    if (rectified >= 0) update = rectified * m / (std::sqrt(v) / root_correction + epsilon);
+    weight[i] = weight[i] * decay - step_size * update;
+  }
+};
+
+}  // namespace kernels
+
+/// Hyper-parameters of AdamW (Loshchilov and Hutter, 2019) and RAdam (Liu et al., 2020). Weight decay is decoupled and
+/// applies to every parameter: w <- (1 - lr * weight_decay) w - lr * m_hat / (sqrt(v_hat) + epsilon).
+struct AdamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.98;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+};
+
+/// The factor that brings a gradient of norm `norm` down to `limit`; 1 when it is below or `limit` is not positive.
+/// PyTorch: clip_grad_norm_.
+inline double clip_factor(double norm, double limit) {
+  return limit > 0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+}
+
+/// Adam with decoupled weight decay over a network's one parameter buffer: one fused loop a step. The moments are two
+/// buffers of the same layout. PyTorch: optim.AdamW; with `Rectified`, optim.RAdam(decoupled_weight_decay=True).
+template <class Net, bool Rectified = false>
+class Adam {
+ public:
+  using Scalar = typename Net::Scalar;
+  using B = typename Net::BackendType;
+
+  explicit Adam(Net& net, AdamOptions options = {})
+      : net_(net),
+        options_(options),
+        first_(Net::parameter_count),
+        second_(Net::parameter_count),
+        partial_(kChunks) {}
+
+  /// Euclidean norm of the network's accumulated gradient.
+  [[nodiscard]] double gradient_norm() {
+    B::for_each_index(kChunks, kernels::PartialSquares<Scalar>{net_.gradients().data(), Net::parameter_count,
+                                                               kChunks, partial_.data()});
+    std::array<double, kChunks> host;
+    partial_.download(host.data(), kChunks);
+    double total = 0;
+    for (const double x : host) total += x;
+    return std::sqrt(total);
+  }
+
+  /// One update with learning rate `lr` and the gradient times `clip`.
+  void step(double lr, double clip = 1.0) {
+    ++steps_;
+    const auto t = static_cast<double>(steps_);
+    const double correction1 = 1.0 - std::pow(options_.beta1, t);
+    const double correction2 = 1.0 - std::pow(options_.beta2, t);
+    const auto s = [](double x) { return static_cast<Scalar>(x); };
+    B::for_each_index(
+        Net::parameter_count,
+        kernels::AdamUpdate<Scalar>{net_.parameters().data(), net_.gradients().data(), first_.data(),
+                                    second_.data(), Net::parameter_count, s(clip), s(options_.beta1),
+                                    s(options_.beta2), s(lr / correction1), s(std::sqrt(correction2)),
+                                    s(options_.epsilon), s(1.0 - lr * options_.weight_decay),
+                                    s(Rectified ? rectification(t, correction2) : 1.0)});
+  }
+
+  [[nodiscard]] std::span<Scalar> first_moment() {
+    return {first_.data(), static_cast<std::size_t>(Net::parameter_count)};
+  }
+  [[nodiscard]] std::span<Scalar> second_moment() {
+    return {second_.data(), static_cast<std::size_t>(Net::parameter_count)};
+  }
+  [[nodiscard]] Index steps() const { return steps_; }
+  void set_steps(Index steps) { steps_ = steps; }
+
+ private:
+  static constexpr Index kChunks = 64;
+
+  /// r_t of RAdam, or -1 while the variance of the second moment is not tractable.
+  [[nodiscard]] double rectification(double t, double correction2) const {
+    const double limit = 2.0 / (1.0 - options_.beta2) - 1.0;
+    const double length = limit - 2.0 * t * std::pow(options_.beta2, t) / correction2;
+    if (length <= 5.0) return -1.0;
+    return std::sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length));
+  }
+
+  Net& net_;
+  AdamOptions options_;
+  detail::DeviceBuffer<B, Scalar> first_;
+  detail::DeviceBuffer<B, Scalar> second_;
+  detail::DeviceBuffer<B, double> partial_;
+  Index steps_ = 0;
+};
+
+template <class Net>
+using AdamW = Adam<Net, false>;
+template <class Net>
+using RAdam = Adam<Net, true>;
+
+}  // namespace sma

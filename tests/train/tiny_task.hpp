@@ -1,0 +1,107 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <seqboat/seqboat.hpp>
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+#include <sma/train/trainer.hpp>
+#include <string>
+#include <vector>
+
+/// A classifier and a data set small enough to train in a test: is the first token equal to the last?
+namespace tiny {
+
+struct Layer : seqboat::LayerDefaults {
+  static constexpr sma::Index width = 8, query_width = 4, hidden_width = 12, states = 4;
+  using span = seqboat::Window<4>;
+  using position = seqboat::SimplePosition<32>;
+  using dropout = std::ratio<1, 10>;
+};
+struct Model : seqboat::ClassifierDefaults {
+  using layer = Layer;
+  static constexpr sma::Index layers = 2, classes = 2, classifier_width = 8, vocabulary = 5;
+};
+struct CoupledLayer : Layer {
+  template <sma::Index Width>
+  using norm = sma::BatchNorm<Width>;
+};
+struct CoupledModel : Model {
+  using layer = CoupledLayer;
+};
+
+template <class M = Model>
+using Network = sma::Network<seqboat::Classifier<M>, sma::Eigen<float>>;
+
+class Data {
+ public:
+  using Input = sma::Batch<sma::Token, 1>;
+
+  void next(sma::Index count, Input& x, std::vector<std::int32_t>& targets) {
+    for (sma::Index i = 0; i < count; ++i) append(static_cast<std::uint64_t>(index_++), x, targets);
+  }
+  [[nodiscard]] std::int64_t epoch() const { return 0; }
+  [[nodiscard]] std::int64_t index() const { return index_; }
+  void seek(std::int64_t, std::int64_t index) { index_ = index; }
+  [[nodiscard]] static sma::Index size(sma::Split) { return 20; }
+  static void example(sma::Split split, sma::Index i, Input& x, std::vector<std::int32_t>& targets) {
+    append(1000000U + static_cast<std::uint64_t>(i) + (split == sma::Split::test ? 500U : 0U), x, targets);
+  }
+
+ private:
+  static void append(std::uint64_t number, Input& x, std::vector<std::int32_t>& targets) {
+    sma::RandomSequence random(7, number);
+    std::vector<sma::Token> tokens(3 + static_cast<std::size_t>(random.uniform() * 20));
+    for (auto& token : tokens) token = static_cast<sma::Token>(random.uniform() * 5);
+    targets.push_back(tokens.front() == tokens.back() ? 1 : 0);
+    x.append(tokens);
+  }
+  std::int64_t index_ = 0;
+};
+
+/// A directory that is gone at the end of the test.
+class Directory {
+ public:
+  Directory() {
+    static int number = 0;
+    path_ = (std::filesystem::temp_directory_path() /
+             ("seqboat_train_" + std::to_string(::getpid()) + "_" + std::to_string(number++)))
+                .string();
+    std::filesystem::create_directories(path_);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+inline std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline sma::TrainerOptions options(const std::string& directory, sma::Index steps) {
+  sma::TrainerOptions o;
+  o.steps = steps;
+  o.batch = 9;
+  o.accumulation = 2;
+  o.schedule.peak = 0.01;
+  o.schedule.warmup = 5;
+  o.adam.weight_decay = 0.01;
+  o.evaluate_every = 10;
+  o.evaluate_batch = 7;
+  o.directory = directory;
+  o.quiet = true;
+  return o;
+}
+
+}  // namespace tiny
