@@ -1,0 +1,46 @@
+# How seqboat's own executables are compiled. Nothing here reaches a user's targets.
+
+include(CheckCXXCompilerFlag)
+if(SEQBOAT_NATIVE)
+  check_cxx_compiler_flag(-march=native SEQBOAT_HAS_MARCH_NATIVE)
+endif()
+
+# clang's -Wconversion holds -Wsign-conversion. g++'s does not, and there -Wsign-conversion speaks of every array whose bound
+# is an Index template parameter.
+add_library(seqboat_warnings INTERFACE)
+target_compile_options(seqboat_warnings INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>")
+# g++ 12 takes the undefined operands of its own AVX-512 intrinsics for mistakes (GCC bug 105593), and the copies of short
+# strings for overlapping ones (105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(seqboat_warnings INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-uninitialized;-Wno-maybe-uninitialized;-Wno-restrict>")
+endif()
+# Sanitizers' instrumentation makes g++ warn of uninitialised and out-of-range accesses that are not there.
+if(SEQBOAT_WARNINGS_AS_ERRORS AND NOT SEQBOAT_SANITIZE)
+  target_compile_options(seqboat_warnings INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+endif()
+
+add_library(seqboat_flags INTERFACE)
+target_link_libraries(seqboat_flags INTERFACE seqboat_warnings)
+if(SEQBOAT_NATIVE AND SEQBOAT_HAS_MARCH_NATIVE)
+  target_compile_options(seqboat_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-march=native>")
+endif()
+if(SEQBOAT_SANITIZE)
+  target_compile_options(seqboat_flags INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${SEQBOAT_SANITIZE};-fno-omit-frame-pointer>")
+  target_link_options(seqboat_flags INTERFACE "-fsanitize=${SEQBOAT_SANITIZE}")
+  if(SEQBOAT_SANITIZE MATCHES "undefined")
+    target_compile_options(seqboat_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=undefined>")
+  endif()
+endif()
+
+# seqboat_executable(name SOURCES... [LIBRARIES targets...]): an executable on SeqBoat and the Eigen backend.
+function(seqboat_executable name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE seqboat::seqboat seqboat::eigen ${arg_LIBRARIES} seqboat_flags)
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
+endfunction()

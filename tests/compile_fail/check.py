@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Passes when a source does not compile and the compiler's output holds every text that the source expects.
+
+    check.py --compiler g++ --include DIR;DIR source.cpp
+
+Lines of the source: `// expected-error: some words`, or `expected-error(gcc)` and `expected-error(clang)` for one compiler.
+Runs of white space count as one blank.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--compiler", required=True)
+    parser.add_argument("--include", default="")
+    parser.add_argument("source")
+    arguments = parser.parse_args()
+
+    version = subprocess.run([arguments.compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    family = "clang" if "clang" in version else "gcc"
+    with open(arguments.source, encoding="utf-8") as file:
+        expectations = re.findall(r"^\s*// expected-error(?:\((gcc|clang)\))?:[ \t]*(\S.*?)\s*$", file.read(), re.M)
+    expected = [" ".join(text.split()) for which, text in expectations if which in ("", family)]
+    if not expected:
+        sys.exit(f"{arguments.source}: no '// expected-error: some words' line for {family}")
+
+    directories = dict.fromkeys(d for d in arguments.include.split(";") if d)
+    command = [arguments.compiler, "-std=c++20", "-fsyntax-only", "-fdiagnostics-color=never"]
+    command += ["-fno-caret-diagnostics"] if family == "clang" else ["-fno-diagnostics-show-caret"]
+    for directory in directories:
+        # Debian's own directories are searched anyway; naming /usr/include would put it before the standard library.
+        if directory != "/usr/include":
+            command += ["-I", directory]
+    command.append(arguments.source)
+    run = subprocess.run(command, capture_output=True, text=True, errors="replace", env={**os.environ, "LC_ALL": "C"})
+
+    output = " ".join((run.stdout + run.stderr).split())
+    problems = []
+    if run.returncode == 0:
+        problems.append("it compiles, and should not")
+    problems += [f"the compiler does not say: {text}" for text in expected if text not in output]
+    if problems:
+        print(run.stdout + run.stderr)
+        for problem in problems:
+            print(f"{arguments.source}: {problem}")
+        sys.exit(1)
+    for text in expected:
+        print(f"said: {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <seqboat/ema.hpp>
+#include <sma/core/network.hpp>
+#include <sma/eigen.hpp>
+#include <vector>
+
+namespace {
+
+using sma::Index;
+
+/// The kernel form of REFERENCE: k[m] = sum_n p_n beta_n gamma_n q_n^m / sqrt(N), summed directly, for one row of parameters.
+template <class Net>
+double kernel_at(const Net& net, Index rows, Index states, Index row, Index m) {
+  const double* w = net.parameters().data();
+  const Index size = rows * states;
+  double k = 0;
+  for (Index n = 0; n < states; ++n) {
+    const Index i = row * states + n;
+    const double p = 1 / (1 + std::exp(-w[i]));
+    const double q = 1 - p / (1 + std::exp(-w[size + i]));
+    k += p * w[2 * size + i] * w[3 * size + i] * std::pow(q, static_cast<double>(m)) /
+         std::sqrt(static_cast<double>(states));
+  }
+  return k;
+}
+
+/// The recurrence against the sum over all pairs of steps.
+template <bool Bidirectional, Index Truncation>
+void check_kernel_form() {
+  constexpr Index kWidth = 5;
+  constexpr Index kStates = 3;
+  sma::Network<seqboat::Ema<kWidth, kStates, Bidirectional, Truncation>, sma::Eigen<double>> net(
+      sma::Seed{2});
+  constexpr Index kRows = Bidirectional ? 2 * kWidth : kWidth;
+  const double* omega = net.parameters().data() + 4 * kRows * kStates;
+  sma::Batch<double, kWidth> x{0, 1, 40, 7};
+  sma::RandomSequence random(3, 3);
+  for (double& value : x.values()) value = random.normal();
+  const auto y = net.forward(x);
+  const sma::Sequences s = x.sequences();
+  const auto kept = [](Index m) { return Truncation == 0 || m < Truncation; };
+  for (Index q = 0; q < s.count; ++q)
+    for (Index t = s.begin(q); t < s.end(q); ++t)
+      for (Index c = 0; c < kWidth; ++c) {
+        double expected = omega[c] * x(t, c);
+        for (Index u = s.begin(q); u <= t; ++u)
+          if (kept(t - u)) expected += kernel_at(net, kRows, kStates, c, t - u) * x(u, c);
+        if (Bidirectional)
+          for (Index u = t; u < s.end(q); ++u)
+            if (kept(u - t)) expected += kernel_at(net, kRows, kStates, kWidth + c, u - t) * x(u, c);
+        REQUIRE(y(t, c) == doctest::Approx(expected).epsilon(1e-11));
+      }
+}
+
+}  // namespace
+
+TEST_CASE("the recurrence is the convolution with the exponential kernel") {
+  check_kernel_form<false, 0>();
+  check_kernel_form<true, 0>();
+}
+
+TEST_CASE("a truncated recurrence is the convolution with the truncated kernel") {
+  check_kernel_form<false, 1>();
+  check_kernel_form<false, 6>();
+  check_kernel_form<true, 6>();
+  check_kernel_form<true, 100>();
+}
+
+TEST_CASE("a truncated recurrence in single precision stays with the one in double over 20,000 steps") {
+  constexpr Index kWidth = 4;
+  using Ema = seqboat::Ema<kWidth, 16, false, 1000>;
+  sma::Network<Ema, sma::Eigen<double>> exact(sma::Seed{2});
+  sma::Network<Ema, sma::Eigen<float>> single(sma::Seed{2});
+  sma::Batch<double, kWidth> x{20000};
+  sma::Batch<float, kWidth> z{20000};
+  sma::RandomSequence random(3, 3);
+  for (std::size_t i = 0; i < x.values().size(); ++i) {
+    x.values()[i] = random.normal();
+    z.values()[i] = static_cast<float>(x.values()[i]);
+  }
+  const auto y = exact.forward(x);
+  const auto w = single.forward(z);
+  double largest = 0;
+  double difference = 0;
+  for (Index t = 0; t < y.count; ++t)
+    for (Index c = 0; c < kWidth; ++c) {
+      largest = std::max(largest, std::abs(y(t, c)));
+      difference = std::max(difference, std::abs(y(t, c) - static_cast<double>(w(t, c))));
+    }
+  CHECK(difference < 1e-4 * largest);
+}
