@@ -41,7 +41,7 @@ struct Small : Paper {
 struct Pixel {
   lra::Normalisation normalisation;
   float operator()(std::uint8_t value) const {
-    return (static_cast<float>(value) / 255.0F - normalisation.mean) / normalisation.std;
+    return (static_cast<float>(value) / 255.0F - normalisation.mean) / normalisation.deviation;
   }
 };
 using Data = lra::TrainingData<std::uint8_t, float, Pixel>;
@@ -54,9 +54,9 @@ struct Pictures {
 /// Says what the directory holds and reads it.
 Pictures read_pictures(const std::string& directory) {
   const std::filesystem::path root(directory);
-  if (std::filesystem::exists(root / "data_batch_1.bin")) return {lra::cifar10(directory), {0.48F, 0.24F}};
-  if (std::filesystem::exists(root / "input")) return {lra::mega_text(directory), {0.48F, 0.24F}};
-  return {lra::fashion_mnist(directory), {0.286F, 0.353F}};
+  if (std::filesystem::exists(root / "data_batch_1.bin")) return {lra::read_cifar(directory), {0.48F, 0.24F}};
+  if (std::filesystem::exists(root / "input")) return {lra::read_mega_pictures(directory), {0.48F, 0.24F}};
+  return {lra::read_idx_pictures(directory), {0.286F, 0.353F}};
 }
 
 /// The routers' confidences on the first test pictures, as JSON: what scripts/plot.py draws.

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <sma/core/error.hpp>
+#include <span>
+#include <vector>
+
+namespace lra {
+
+/// Labelled sequences of `T`, one after another in memory.
+template <class T>
+class SequenceDataset {
+ public:
+  void append(std::span<const T> sequence, std::int32_t label) {
+    values_.insert(values_.end(), sequence.begin(), sequence.end());
+    offsets_.push_back(values_.size());
+    labels_.push_back(label);
+  }
+  void reserve(std::size_t sequences, std::size_t values) {
+    values_.reserve(values);
+    offsets_.reserve(sequences + 1);
+    labels_.reserve(sequences);
+  }
+
+  [[nodiscard]] std::size_t size() const { return labels_.size(); }
+  [[nodiscard]] std::span<const T> sequence(std::size_t i) const {
+    return std::span<const T>(values_).subspan(offsets_[i], offsets_[i + 1] - offsets_[i]);
+  }
+  [[nodiscard]] std::int32_t label(std::size_t i) const { return labels_[i]; }
+  [[nodiscard]] std::size_t values() const { return values_.size(); }
+  [[nodiscard]] std::size_t longest() const {
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < size(); ++i) most = std::max(most, sequence(i).size());
+    return most;
+  }
+
+ private:
+  std::vector<T> values_;
+  std::vector<std::size_t> offsets_{0};
+  std::vector<std::int32_t> labels_;
+};
+
+template <class T>
+struct Splits {
+  SequenceDataset<T> train;
+  SequenceDataset<T> validation;
+  SequenceDataset<T> test;
+};
+
+/// How stored pixels become inputs: (x / 255 - mean) / deviation.
+struct Normalisation {
+  float mean;
+  float deviation;
+};
+
+/// A small generator whose numbers are the same on every platform (SplitMix64).
+class SplitMix {
+ public:
+  explicit SplitMix(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15U);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31);
+  }
+  /// Uniform in 0 .. bound - 1, without bias.
+  std::uint64_t below(std::uint64_t bound) {
+    const std::uint64_t limit = UINT64_MAX - UINT64_MAX % bound;
+    std::uint64_t draw = next();
+    while (draw >= limit) draw = next();
+    return draw % bound;
+  }
+  double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// Endless epochs of 0 .. size - 1, each in an order of its own that is a function of (seed, epoch) alone: a run resumed at
+/// (epoch, index) sees what it would have seen.
+class ShuffledOrder {
+ public:
+  ShuffledOrder(std::size_t size, std::uint64_t seed) : seed_(seed), order_(size) {
+    if (size == 0) throw sma::Error("training data: found 0 examples, expected at least one");
+    shuffle();
+  }
+  std::size_t next() {
+    if (index_ == static_cast<std::int64_t>(order_.size())) seek(epoch_ + 1, 0);
+    return order_[static_cast<std::size_t>(index_++)];
+  }
+  [[nodiscard]] std::int64_t epoch() const { return epoch_; }
+  [[nodiscard]] std::int64_t index() const { return index_; }
+  void seek(std::int64_t epoch, std::int64_t index) {
+    if (epoch < 0 || index < 0 || index > static_cast<std::int64_t>(order_.size()))
+      throw sma::Error("data position: found epoch " + std::to_string(epoch) + ", index " + std::to_string(index) + ", expected an index up to " +
+                       std::to_string(order_.size()));
+    epoch_ = epoch;
+    index_ = index;
+    shuffle();
+  }
+
+ private:
+  void shuffle() {
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    SplitMix random(seed_ * 0x9E3779B97F4A7C15U + static_cast<std::uint64_t>(epoch_));
+    for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i)]);
+  }
+
+  std::uint64_t seed_;
+  std::int64_t epoch_ = 0;
+  std::int64_t index_ = 0;
+  std::vector<std::size_t> order_;
+};
+
+}  // namespace lra
