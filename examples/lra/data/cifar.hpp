@@ -21,14 +21,20 @@ inline void append_cifar(const std::string& path, SequenceDataset<std::uint8_t>&
   if (!file) throw sma::Error(path + ": cannot be read, expected a CIFAR-10 binary batch");
   const std::vector<char> content{std::istreambuf_iterator<char>(file), {}};
   if (content.empty() || content.size() % kRecord != 0)
-    throw sma::Error(path + ": found " + std::to_string(content.size()) + " bytes, expected a multiple of " + std::to_string(kRecord));
+    throw sma::Error(path + ": found " + std::to_string(content.size()) + " bytes, expected a multiple of " +
+                     std::to_string(kRecord));
   std::array<std::uint8_t, kPixels> grey{};
   for (std::size_t r = 0; r < content.size() / kRecord; ++r) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<std::uint8_t>(content[r * kRecord + i])); };
-    if (byte(0) > 9) throw sma::Error(path + ": record " + std::to_string(r) + ": found label " + std::to_string(byte(0)) + ", expected 0 to 9");
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::uint32_t>(static_cast<std::uint8_t>(content[r * kRecord + i]));
+    };
+    if (byte(0) > 9)
+      throw sma::Error(path + ": record " + std::to_string(r) + ": found label " + std::to_string(byte(0)) +
+                       ", expected 0 to 9");
     for (std::size_t p = 0; p < kPixels; ++p)
-      grey[p] = static_cast<std::uint8_t>(
-          (19595U * byte(1 + p) + 38470U * byte(1 + kPixels + p) + 7471U * byte(1 + 2 * kPixels + p) + 0x8000U) >> 16);
+      grey[p] = static_cast<std::uint8_t>((19595U * byte(1 + p) + 38470U * byte(1 + kPixels + p) +
+                                           7471U * byte(1 + 2 * kPixels + p) + 0x8000U) >>
+                                          16);
     out.append(grey, static_cast<std::int32_t>(byte(0)));
   }
 }
@@ -40,10 +46,12 @@ inline void append_cifar(const std::string& path, SequenceDataset<std::uint8_t>&
 inline Splits<std::uint8_t> read_cifar(const std::string& directory) {
   const std::filesystem::path root(directory);
   SequenceDataset<std::uint8_t> all;
-  for (int b = 1; b <= 5; ++b) detail::append_cifar((root / ("data_batch_" + std::to_string(b) + ".bin")).string(), all);
+  for (int b = 1; b <= 5; ++b)
+    detail::append_cifar((root / ("data_batch_" + std::to_string(b) + ".bin")).string(), all);
   Splits<std::uint8_t> out;
   const std::size_t kept = all.size() - std::min<std::size_t>(5000, all.size() / 10);
-  for (std::size_t i = 0; i < all.size(); ++i) (i < kept ? out.train : out.validation).append(all.sequence(i), all.label(i));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    (i < kept ? out.train : out.validation).append(all.sequence(i), all.label(i));
   detail::append_cifar((root / "test_batch.bin").string(), out.test);
   return out;
 }

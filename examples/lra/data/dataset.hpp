@@ -94,8 +94,8 @@ class ShuffledOrder {
   [[nodiscard]] std::int64_t index() const { return index_; }
   void seek(std::int64_t epoch, std::int64_t index) {
     if (epoch < 0 || index < 0 || index > static_cast<std::int64_t>(order_.size()))
-      throw sma::Error("data position: found epoch " + std::to_string(epoch) + ", index " + std::to_string(index) + ", expected an index up to " +
-                       std::to_string(order_.size()));
+      throw sma::Error("data position: found epoch " + std::to_string(epoch) + ", index " +
+                       std::to_string(index) + ", expected an index up to " + std::to_string(order_.size()));
     epoch_ = epoch;
     index_ = index;
     shuffle();

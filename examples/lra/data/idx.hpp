@@ -25,7 +25,8 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
     int code = 0;
     const char* reason = gzerror(file.get(), &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw sma::Error(path + ": unpacking failed after " + std::to_string(content.size()) + " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
+      throw sma::Error(path + ": unpacking failed after " + std::to_string(content.size()) +
+                       " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
     if (got == 0) return content;
     content.insert(content.end(), block.begin(), block.begin() + got);
   }
@@ -41,10 +42,13 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
   const std::vector<std::uint8_t> content = read_gzip(path);
   const std::size_t header = 4 + 4 * rank;
   if (content.size() < header)
-    throw sma::Error(path + ": found " + std::to_string(content.size()) + " bytes, expected an IDX header of " + std::to_string(header));
+    throw sma::Error(path + ": found " + std::to_string(content.size()) +
+                     " bytes, expected an IDX header of " + std::to_string(header));
   if (content[0] != 0 || content[1] != 0 || content[2] != 8 || content[3] != rank)
-    throw sma::Error(path + ": found magic " + std::to_string(content[0]) + "," + std::to_string(content[1]) + "," + std::to_string(content[2]) + "," +
-                     std::to_string(content[3]) + ", expected 0,0,8," + std::to_string(rank) + " (unsigned bytes, " + std::to_string(rank) + " dimensions)");
+    throw sma::Error(path + ": found magic " + std::to_string(content[0]) + "," + std::to_string(content[1]) +
+                     "," + std::to_string(content[2]) + "," + std::to_string(content[3]) +
+                     ", expected 0,0,8," + std::to_string(rank) + " (unsigned bytes, " +
+                     std::to_string(rank) + " dimensions)");
   Idx out;
   std::uint64_t size = 1;
   for (std::size_t d = 0; d < rank; ++d) {
@@ -54,7 +58,8 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
     size = extent > 0 && size > (std::uint64_t{1} << 40) / extent ? std::uint64_t{1} << 41 : size * extent;
   }
   if (content.size() - header != size)
-    throw sma::Error(path + ": found " + std::to_string(content.size() - header) + " bytes of data, expected " + std::to_string(size));
+    throw sma::Error(path + ": found " + std::to_string(content.size() - header) +
+                     " bytes of data, expected " + std::to_string(size));
   out.values.assign(content.begin() + static_cast<std::ptrdiff_t>(header), content.end());
   return out;
 }
@@ -62,11 +67,14 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
 inline std::string find_idx(const std::filesystem::path& root, const std::string& name) {
   for (const std::string& candidate : {name, name + ".gz"})
     if (std::filesystem::exists(root / candidate)) return (root / candidate).string();
-  throw sma::Error((root / name).string() + "[.gz]: not found, expected IDX files (train-images-idx3-ubyte and so on), CIFAR-10 batches or MEGA's text form");
+  throw sma::Error((root / name).string() +
+                   "[.gz]: not found, expected IDX files (train-images-idx3-ubyte and so on), CIFAR-10 "
+                   "batches or MEGA's text form");
 }
 
 /// Images [first, last) of an IDX pair as sequences of pixels.
-inline void append_idx(const Idx& images, const Idx& labels, std::size_t first, std::size_t last, SequenceDataset<std::uint8_t>& out) {
+inline void append_idx(const Idx& images, const Idx& labels, std::size_t first, std::size_t last,
+                       SequenceDataset<std::uint8_t>& out) {
   const std::size_t pixels = static_cast<std::size_t>(images.extents[1]) * images.extents[2];
   out.reserve(last - first, (last - first) * pixels);
   for (std::size_t i = first; i < last; ++i)
@@ -82,11 +90,12 @@ inline IdxPair read_idx_pair(const std::string& directory, const std::string& pr
   const std::string label_path = find_idx(directory, prefix + "-labels-idx1-ubyte");
   IdxPair pair{read_idx(image_path, 3), read_idx(label_path, 1)};
   if (pair.images.extents[0] != pair.labels.extents[0])
-    throw sma::Error(label_path + ": found " + std::to_string(pair.labels.extents[0]) + " labels, expected " + std::to_string(pair.images.extents[0]) +
-                     ", one for each image of " + image_path);
+    throw sma::Error(label_path + ": found " + std::to_string(pair.labels.extents[0]) + " labels, expected " +
+                     std::to_string(pair.images.extents[0]) + ", one for each image of " + image_path);
   for (std::size_t i = 0; i < pair.labels.values.size(); ++i)
     if (pair.labels.values[i] > 9)
-      throw sma::Error(label_path + ": label " + std::to_string(i) + ": found " + std::to_string(pair.labels.values[i]) + ", expected 0 to 9");
+      throw sma::Error(label_path + ": label " + std::to_string(i) + ": found " +
+                       std::to_string(pair.labels.values[i]) + ", expected 0 to 9");
   return pair;
 }
 

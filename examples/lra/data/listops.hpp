@@ -21,7 +21,7 @@ inline constexpr std::int32_t kListOpsVocabulary = 16;
 
 struct ListOpsOptions {
   std::size_t train = 96000, validation = 2000, test = 2000;
-  int deepest = 10;            // operators stand at depths below this
+  int deepest = 10;             // operators stand at depths below this
   double operator_rate = 0.25;  // chance of an operator where one may stand
   std::uint64_t most_arguments = 10;
   std::size_t shortest = 500, longest = 2000;  // lengths strictly between
@@ -50,7 +50,8 @@ inline int apply_operator(std::int32_t op, std::vector<int>& arguments) {
 }
 
 /// Draws one tree; appends its tokens and returns its value. Stops early, with any value, once it is longer than allowed.
-inline int draw_tree(SplitMix& random, const ListOpsOptions& o, int depth, std::vector<std::int32_t>& tokens) {
+inline int draw_tree(SplitMix& random, const ListOpsOptions& o, int depth,
+                     std::vector<std::int32_t>& tokens) {
   if (tokens.size() >= o.longest) return 0;
   if (depth >= o.deepest || random.unit() >= o.operator_rate) {
     const int digit = static_cast<int>(random.below(10));
@@ -69,7 +70,8 @@ inline int draw_tree(SplitMix& random, const ListOpsOptions& o, int depth, std::
 
 inline std::string token_text(std::int32_t token) {
   if (token == kClose) return "]";
-  if (token >= kFirstOperator) return std::string(kOperators[static_cast<std::size_t>(token - kFirstOperator)]);
+  if (token >= kFirstOperator)
+    return std::string(kOperators[static_cast<std::size_t>(token - kFirstOperator)]);
   return std::to_string(token - kFirstDigit);
 }
 
@@ -129,8 +131,8 @@ inline Splits<std::int32_t> generate_listops(std::uint64_t seed, const ListOpsOp
       key.assign(tokens.begin(), tokens.end());
       if (!kept || !seen.insert(key).second) {
         if (++rejected > 100000000U)
-          throw sma::Error("ListOps generator: found " + std::to_string(part->size()) + " distinct expressions in 100 million draws, expected " +
-                           std::to_string(count));
+          throw sma::Error("ListOps generator: found " + std::to_string(part->size()) +
+                           " distinct expressions in 100 million draws, expected " + std::to_string(count));
         continue;
       }
       rejected = 0;
@@ -143,7 +145,9 @@ inline Splits<std::int32_t> generate_listops(std::uint64_t seed, const ListOpsOp
 /// Writes basic_{train,val,test}.tsv in the owners' format: a header, then source text and value.
 inline void write_listops(const Splits<std::int32_t>& splits, const std::string& directory) {
   const std::pair<const char*, const SequenceDataset<std::int32_t>*> parts[] = {
-      {"basic_train.tsv", &splits.train}, {"basic_val.tsv", &splits.validation}, {"basic_test.tsv", &splits.test}};
+      {"basic_train.tsv", &splits.train},
+      {"basic_val.tsv", &splits.validation},
+      {"basic_test.tsv", &splits.test}};
   for (const auto& [name, part] : parts) {
     sma::AtomicFile file((std::filesystem::path(directory) / name).string());
     std::string text = "Source\tTarget\n";
@@ -178,9 +182,11 @@ inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) 
       continue;
     }
     const std::size_t tab = line.find('\t');
-    if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos) fail("a line without exactly one tab", "source, tab, target");
+    if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos)
+      fail("a line without exactly one tab", "source, tab, target");
     const std::string_view target = std::string_view(line).substr(tab + 1);
-    if (target.size() != 1 || target[0] < '0' || target[0] > '9') fail("target '" + std::string(target.substr(0, 40)) + "'", "a digit");
+    if (target.size() != 1 || target[0] < '0' || target[0] > '9')
+      fail("target '" + std::string(target.substr(0, 40)) + "'", "a digit");
     tokens.clear();
     std::string_view rest = std::string_view(line).substr(0, tab);
     while (!rest.empty()) {
@@ -194,7 +200,8 @@ inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) 
         tokens.push_back(detail::kFirstDigit + (word[0] - '0'));
       } else {
         const auto op = std::find(detail::kOperators.begin(), detail::kOperators.end(), word);
-        if (op == detail::kOperators.end()) fail("'" + std::string(word.substr(0, 40)) + "'", "a digit, an operator, ( ) or ]");
+        if (op == detail::kOperators.end())
+          fail("'" + std::string(word.substr(0, 40)) + "'", "a digit, an operator, ( ) or ]");
         tokens.push_back(detail::kFirstOperator + static_cast<std::int32_t>(op - detail::kOperators.begin()));
       }
     }
@@ -209,7 +216,8 @@ inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) 
 /// Reads basic_train.tsv, basic_val.tsv and basic_test.tsv of a directory.
 inline Splits<std::int32_t> read_listops(const std::string& directory) {
   const std::filesystem::path root(directory);
-  return {read_listops_file((root / "basic_train.tsv").string()), read_listops_file((root / "basic_val.tsv").string()),
+  return {read_listops_file((root / "basic_train.tsv").string()),
+          read_listops_file((root / "basic_val.tsv").string()),
           read_listops_file((root / "basic_test.tsv").string())};
 }
 

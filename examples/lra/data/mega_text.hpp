@@ -12,7 +12,8 @@ namespace lra {
 namespace detail {
 
 /// One split of MEGA's processed form: input/NAME.src, one picture a line as integers 0-255; label/NAME.label, one a line.
-inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path& root, const std::string& name) {
+inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path& root,
+                                                     const std::string& name) {
   const std::string source_path = (root / "input" / (name + ".src")).string();
   const std::string label_path = (root / "label" / (name + ".label")).string();
   std::ifstream source(source_path);
@@ -28,8 +29,8 @@ inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path
     int value = -1;
     const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (code != std::errc{} || end != word.data() + word.size() || value < 0 || value > highest)
-      throw sma::Error(path + ":" + std::to_string(number) + ": found '" + std::string(word.substr(0, 40)) + "', expected an integer 0 to " +
-                       std::to_string(highest));
+      throw sma::Error(path + ":" + std::to_string(number) + ": found '" + std::string(word.substr(0, 40)) +
+                       "', expected an integer 0 to " + std::to_string(highest));
     return value;
   };
   while (std::getline(source, line)) {
@@ -43,14 +44,19 @@ inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path
       if (end > 0) pixels.push_back(static_cast<std::uint8_t>(parse(source_path, rest.substr(0, end), 255)));
       rest.remove_prefix(end);
     }
-    if (pixels.empty()) throw sma::Error(source_path + ":" + std::to_string(number) + ": found an empty line, expected the pixels of a picture");
+    if (pixels.empty())
+      throw sma::Error(source_path + ":" + std::to_string(number) +
+                       ": found an empty line, expected the pixels of a picture");
     if (!std::getline(labels, label_line))
-      throw sma::Error(label_path + ": found " + std::to_string(number - 1) + " labels, expected one for each line of " + source_path);
-    while (!label_line.empty() && (label_line.back() == '\r' || label_line.back() == ' ')) label_line.pop_back();
+      throw sma::Error(label_path + ": found " + std::to_string(number - 1) +
+                       " labels, expected one for each line of " + source_path);
+    while (!label_line.empty() && (label_line.back() == '\r' || label_line.back() == ' '))
+      label_line.pop_back();
     out.append(pixels, parse(label_path, label_line, 9));
   }
   if (std::getline(labels, label_line) && !label_line.empty())
-    throw sma::Error(label_path + ": found more than " + std::to_string(number) + " labels, expected one for each line of " + source_path);
+    throw sma::Error(label_path + ": found more than " + std::to_string(number) +
+                     " labels, expected one for each line of " + source_path);
   return out;
 }
 
@@ -59,7 +65,8 @@ inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path
 /// MEGA's processed form of LRA Image: input/{train,valid,test}.src and label/{train,valid,test}.label.
 /// Throws `Error` naming file and line, what was found and what was expected.
 inline Splits<std::uint8_t> read_mega_pictures(const std::string& directory) {
-  return {detail::read_mega_split(directory, "train"), detail::read_mega_split(directory, "valid"), detail::read_mega_split(directory, "test")};
+  return {detail::read_mega_split(directory, "train"), detail::read_mega_split(directory, "valid"),
+          detail::read_mega_split(directory, "test")};
 }
 
 }  // namespace lra

@@ -89,9 +89,9 @@ struct Parameters {
 
  private:
   template <class T>
-  static T* take(T*& at, Index size) {
+  static T* take(T*& at, Index count) {
     T* here = at;
-    at += size;
+    at += count;
     return here;
   }
 };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <ratio>
+#include <sma/core/context.hpp>
 #include <sma/core/module.hpp>
 #include <sma/kernels/elementwise.hpp>
 #include <sma/modules/linear.hpp>

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
@@ -20,7 +20,7 @@ namespace sma::eigen {
 /// Sums over lanes are taken in lane order, so that results are the same for every number of threads.
 class Team {
  public:
-  Team(Index threads, Index) : threads_(threads) {}
+  Team(Index threads, Index) : threads_(threads) { reducer_.team_ = this; }
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   ~Team() {
@@ -47,11 +47,7 @@ class Team {
   };
 
   /// Null when there is nothing to meet.
-  Reducer* reducer(Index lanes) {
-    if (lanes <= 1) return nullptr;
-    reducer_.team_ = this;
-    return &reducer_;
-  }
+  Reducer* reducer(Index lanes) { return lanes > 1 ? &reducer_ : nullptr; }
 
   /// Calls task(lane, worker) for each lane; rethrows the first exception.
   template <class Task>

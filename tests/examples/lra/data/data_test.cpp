@@ -1,0 +1,301 @@
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <lra/data/cifar.hpp>
+#include <lra/data/idx.hpp>
+#include <lra/data/listops.hpp>
+#include <lra/data/mega_text.hpp>
+#include <set>
+#include <string>
+
+namespace {
+
+/// A directory that is gone at the end of the test.
+class Directory {
+ public:
+  Directory() {
+    static int number = 0;
+    path_ = std::filesystem::temp_directory_path() /
+            ("seqboat_data_" + std::to_string(::getpid()) + "_" + std::to_string(number++));
+    std::filesystem::create_directories(path_);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] std::string path(const std::string& name = "") const {
+    return name.empty() ? path_.string() : (path_ / name).string();
+  }
+  void write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << content;
+  }
+  void write_gzip(const std::string& name, const std::string& content) const {
+    const gzFile file = gzopen(path(name).c_str(), "wb");
+    gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
+    gzclose(file);
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+template <class Action>
+std::string message_of(Action&& action) {
+  try {
+    action();
+  } catch (const sma::Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool says(const std::string& message, std::initializer_list<const char*> words) {
+  bool all = message.find('\n') == std::string::npos;
+  for (const char* word : words) all = all && message.find(word) != std::string::npos;
+  if (!all) MESSAGE(message);
+  return all;
+}
+
+/// An IDX file of bytes 0, 1, 2, ... modulo 10.
+std::string idx_bytes(std::vector<unsigned> extents) {
+  std::string out{'\0', '\0', '\x08', static_cast<char>(extents.size())};
+  std::size_t size = 1;
+  for (const unsigned e : extents) {
+    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((e >> shift) & 0xFFU);
+    size *= e;
+  }
+  for (std::size_t i = 0; i < size; ++i) out += static_cast<char>(i % 10);
+  return out;
+}
+
+void write_idx_set(const Directory& d, unsigned train, unsigned test) {
+  d.write_gzip("train-images-idx3-ubyte.gz", idx_bytes({train, 2, 3}));
+  d.write_gzip("train-labels-idx1-ubyte.gz", idx_bytes({train}));
+  d.write("t10k-images-idx3-ubyte", idx_bytes({test, 2, 3}));
+  d.write("t10k-labels-idx1-ubyte", idx_bytes({test}));
+}
+
+/// The value of an expression, by a stack: independent of the generator's own recursion.
+int evaluate(std::span<const std::int32_t> tokens) {
+  std::vector<std::vector<int>> stack(1);
+  std::vector<int> operators;
+  for (const std::int32_t token : tokens) {
+    if (token >= 1 && token <= 10) {
+      stack.back().push_back(token - 1);
+    } else if (token >= 11 && token <= 14) {
+      operators.push_back(token);
+      stack.emplace_back();
+    } else {
+      std::vector<int> a = stack.back();
+      stack.pop_back();
+      std::sort(a.begin(), a.end());
+      int value = 0;
+      if (operators.back() == 11) value = a.front();
+      if (operators.back() == 12) value = a.back();
+      if (operators.back() == 13) value = static_cast<int>((a[(a.size() - 1) / 2] + a[a.size() / 2]) / 2.0);
+      if (operators.back() == 14)
+        for (const int x : a) value = (value + x) % 10;
+      operators.pop_back();
+      stack.back().push_back(value);
+    }
+  }
+  REQUIRE(stack.size() == 1);
+  REQUIRE(stack[0].size() == 1);
+  return stack[0][0];
+}
+
+}  // namespace
+
+TEST_CASE(
+    "an epoch's order is a permutation that seed and epoch alone decide, and it can be taken up anywhere") {
+  lra::ShuffledOrder order(10, 3);
+  std::vector<std::size_t> drawn;
+  for (int i = 0; i < 25; ++i) drawn.push_back(order.next());
+  CHECK(std::set<std::size_t>(drawn.begin(), drawn.begin() + 10).size() == 10);
+  CHECK(std::set<std::size_t>(drawn.begin() + 10, drawn.begin() + 20).size() == 10);
+  CHECK(!std::equal(drawn.begin(), drawn.begin() + 10, drawn.begin() + 10));
+  CHECK(order.epoch() == 2);
+  CHECK(order.index() == 5);
+  for (const int at : {0, 7, 10, 13}) {
+    lra::ShuffledOrder again(10, 3);
+    for (int i = 0; i < at; ++i) again.next();
+    lra::ShuffledOrder resumed(10, 3);
+    resumed.seek(again.epoch(), again.index());
+    for (int i = at; i < 25; ++i) CHECK(resumed.next() == drawn[static_cast<std::size_t>(i)]);
+  }
+  lra::ShuffledOrder other(10, 4);
+  std::vector<std::size_t> others;
+  for (int i = 0; i < 10; ++i) others.push_back(other.next());
+  CHECK(!std::equal(others.begin(), others.end(), drawn.begin()));
+  CHECK(says(message_of([&] { order.seek(0, 11); }), {"index 11", "up to 10"}));
+}
+
+TEST_CASE(
+    "generated expressions have the benchmark's lengths, are distinct, and their labels are their values") {
+  lra::ListOpsOptions options;
+  options.train = 3000;
+  options.validation = 200;
+  options.test = 200;
+  const auto splits = lra::generate_listops(1, options);
+  std::set<std::vector<std::int32_t>> seen;
+  double length = 0;
+  std::array<int, 10> classes{};
+  for (const auto* part : {&splits.train, &splits.validation, &splits.test})
+    for (std::size_t i = 0; i < part->size(); ++i) {
+      const auto tokens = part->sequence(i);
+      REQUIRE(tokens.size() > 500);
+      REQUIRE(tokens.size() < 2000);
+      REQUIRE(evaluate(tokens) == part->label(i));
+      seen.insert({tokens.begin(), tokens.end()});
+      length += static_cast<double>(tokens.size());
+      ++classes[static_cast<std::size_t>(part->label(i))];
+    }
+  CHECK(seen.size() == 3400);
+  CHECK(length / 3400 == doctest::Approx(1040).epsilon(0.05));
+  CHECK(*std::max_element(classes.begin(), classes.end()) / 3400.0 == doctest::Approx(0.17).epsilon(0.15));
+}
+
+TEST_CASE("the generator is a function of its seed") {
+  lra::ListOpsOptions options;
+  options.train = 50;
+  options.validation = options.test = 5;
+  const auto a = lra::generate_listops(1, options);
+  const auto b = lra::generate_listops(1, options);
+  const auto c = lra::generate_listops(2, options);
+  CHECK(std::equal(a.train.sequence(7).begin(), a.train.sequence(7).end(), b.train.sequence(7).begin(),
+                   b.train.sequence(7).end()));
+  CHECK(!std::equal(a.train.sequence(7).begin(), a.train.sequence(7).end(), c.train.sequence(7).begin(),
+                    c.train.sequence(7).end()));
+}
+
+TEST_CASE("ListOps files have the owners' format and read back") {
+  const Directory d;
+  lra::ListOpsOptions options;
+  options.train = 20;
+  options.validation = options.test = 5;
+  const auto written = lra::generate_listops(1, options);
+  lra::write_listops(written, d.path());
+  const auto read = lra::read_listops(d.path());
+  REQUIRE(read.train.size() == 20);
+  for (std::size_t i = 0; i < 20; ++i) {
+    CHECK(read.train.label(i) == written.train.label(i));
+    CHECK(std::equal(read.train.sequence(i).begin(), read.train.sequence(i).end(),
+                     written.train.sequence(i).begin(), written.train.sequence(i).end()));
+  }
+  const std::vector<std::int32_t> nested{11, 12, 3, 10, 15, 4, 15};
+  CHECK(lra::detail::source_text(nested) == "( ( ( [MIN ( ( ( [MAX 2 ) 9 ) ] ) ) 3 ) ] )");
+}
+
+TEST_CASE("a malformed ListOps line is named by file and line") {
+  const Directory d;
+  const std::string header = "Source\tTarget\n";
+  const auto error = [&](const std::string& content) {
+    d.write("x.tsv", content);
+    return message_of([&] { lra::read_listops_file(d.path("x.tsv")); });
+  };
+  CHECK(says(error("source,target\n"), {"x.tsv:1", "source,target", "header"}));
+  CHECK(says(error(header + "( [MAX 2 ) ]\n"), {"x.tsv:2", "tab"}));
+  CHECK(says(error(header + "[MAX 2 ]\t2\n[MAX 2 ]\t12\n"), {"x.tsv:3", "'12'", "a digit"}));
+  CHECK(says(error(header + "[AVG 2 ]\t2\n"), {"x.tsv:2", "[AVG", "operator"}));
+  CHECK(says(error(header + "( )\t2\n"), {"x.tsv:2", "empty source"}));
+  CHECK(says(error(""), {"x.tsv", "empty file"}));
+  CHECK(says(message_of([&] { lra::read_listops_file(d.path("absent.tsv")); }),
+             {"absent.tsv", "cannot be read"}));
+}
+
+TEST_CASE("IDX pictures read back, plain and gzip, with a validation part") {
+  const Directory d;
+  write_idx_set(d, 24, 5);
+  const auto splits = lra::read_idx_pictures(d.path());
+  CHECK(splits.train.size() == 20);
+  CHECK(splits.validation.size() == 4);
+  CHECK(splits.test.size() == 5);
+  CHECK(splits.train.sequence(1).size() == 6);
+  CHECK(splits.train.sequence(1)[0] == 6);
+  CHECK(splits.validation.label(0) == 0);
+  CHECK(splits.test.label(3) == 3);
+}
+
+TEST_CASE("a damaged IDX file is named with what was found and expected") {
+  const Directory d;
+  const auto error = [&](const char* name, const std::string& content) {
+    std::filesystem::remove(d.path("train-images-idx3-ubyte"));
+    std::filesystem::remove(d.path("train-labels-idx1-ubyte"));
+    write_idx_set(d, 24, 5);
+    std::filesystem::remove(d.path(std::string(name) + ".gz"));
+    d.write(name, content);
+    return message_of([&] { lra::read_idx_pictures(d.path()); });
+  };
+  const std::string images = idx_bytes({24, 2, 3});
+  CHECK(says(error("train-images-idx3-ubyte", images.substr(0, 9)),
+             {"train-images", "found 9 bytes", "header of 16"}));
+  CHECK(says(error("train-images-idx3-ubyte", images.substr(0, 100)),
+             {"found 84 bytes of data", "expected 144"}));
+  CHECK(says(error("train-images-idx3-ubyte", images + "x"), {"found 145 bytes of data", "expected 144"}));
+  CHECK(says(error("train-images-idx3-ubyte", idx_bytes({24})), {"magic 0,0,8,1", "expected 0,0,8,3"}));
+  CHECK(says(error("train-labels-idx1-ubyte", idx_bytes({23})), {"found 23 labels", "expected 24"}));
+  std::string labels = idx_bytes({24});
+  labels[12] = 11;
+  CHECK(says(error("train-labels-idx1-ubyte", labels), {"label 4", "found 11", "expected 0 to 9"}));
+  std::string huge = images;
+  huge[4] = huge[8] = huge[12] = '\x7F';
+  CHECK(says(error("train-images-idx3-ubyte", huge), {"found 144 bytes of data"}));
+
+  write_idx_set(d, 24, 5);
+  std::filesystem::remove(d.path("train-images-idx3-ubyte"));
+  std::filesystem::remove(d.path("train-labels-idx1-ubyte"));
+  std::filesystem::resize_file(d.path("train-images-idx3-ubyte.gz"), 40);
+  CHECK(says(message_of([&] { lra::read_idx_pictures(d.path()); }),
+             {"train-images-idx3-ubyte.gz", "cut short"}));
+  std::filesystem::remove(d.path("train-images-idx3-ubyte.gz"));
+  CHECK(
+      says(message_of([&] { lra::read_idx_pictures(d.path()); }), {"train-images-idx3-ubyte", "not found"}));
+}
+
+TEST_CASE("CIFAR-10 batches become grey pictures") {
+  const Directory d;
+  std::string record(1, '\x03');
+  record += std::string(1024, '\xFF') + std::string(1024, '\0') + std::string(1024, '\0');
+  for (int b = 1; b <= 5; ++b) d.write("data_batch_" + std::to_string(b) + ".bin", record + record);
+  d.write("test_batch.bin", record);
+  const auto splits = lra::read_cifar(d.path());
+  CHECK(splits.train.size() == 9);
+  CHECK(splits.validation.size() == 1);
+  CHECK(splits.test.size() == 1);
+  CHECK(splits.test.label(0) == 3);
+  CHECK(splits.test.sequence(0)[1023] == 76);  // 0.299 * 255
+  d.write("test_batch.bin", record.substr(1));
+  CHECK(says(message_of([&] { lra::read_cifar(d.path()); }),
+             {"test_batch.bin", "found 3072 bytes", "multiple of 3073"}));
+  record[0] = 10;
+  d.write("test_batch.bin", record);
+  CHECK(says(message_of([&] { lra::read_cifar(d.path()); }), {"record 0", "found label 10"}));
+}
+
+TEST_CASE("MEGA's text form reads, and a bad line is named") {
+  const Directory d;
+  for (const char* split : {"train", "valid", "test"}) {
+    d.write(std::string("input/") + split + ".src", "0 255 7\n1 2 3\n");
+    d.write(std::string("label/") + split + ".label", "4\n9\n");
+  }
+  const auto splits = lra::read_mega_pictures(d.path());
+  CHECK(splits.validation.size() == 2);
+  CHECK(splits.train.sequence(0)[1] == 255);
+  CHECK(splits.test.label(1) == 9);
+  const auto error = [&](const std::string& name, const std::string& content) {
+    d.write(name, content);
+    return message_of([&] { lra::read_mega_pictures(d.path()); });
+  };
+  CHECK(says(error("input/train.src", "0 1\n0 256\n"), {"train.src:2", "'256'", "0 to 255"}));
+  CHECK(says(error("input/train.src", "0 1\n\n"), {"train.src:2", "empty line"}));
+  CHECK(says(error("input/train.src", "0 1\n0 x\n"), {"train.src:2", "'x'"}));
+  d.write("input/train.src", "0 1\n2 3\n");
+  CHECK(says(error("label/train.label", "4\n"), {"train.label", "found 1 labels"}));
+  CHECK(says(error("label/train.label", "4\n5\n6\n"), {"more than 2 labels"}));
+  CHECK(says(error("label/train.label", "4\nten\n"), {"train.label:2", "'ten'"}));
+}
