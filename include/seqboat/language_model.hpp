@@ -11,6 +11,7 @@ struct LanguageModelDefaults {
   using layer = LayerDefaults;  // must be causal
   static constexpr Index layers = 2;
   static constexpr Index vocabulary = 256;
+  static constexpr Index padding = -1;  // a token whose look-ups leave no gradient, -1: none
   template <Index Width>
   using final_norm = sma::LayerNorm<Width>;
 };
@@ -27,7 +28,7 @@ struct LanguageModelParts {
                 "selection rule");
   using Body = chain_of<dropout_if<d, typename P::dropout>, sma::Named<"layers", Stack>,
                         only_if<P::prenorm, sma::Named<"final_norm", typename M::template final_norm<d>>>>;
-  using type = sma::TiedEmbedding<M::vocabulary, Body, d>;
+  using type = sma::TiedEmbedding<M::vocabulary, Body, d, M::padding>;
 };
 
 }  // namespace detail

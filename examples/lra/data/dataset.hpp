@@ -1,10 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <sma/core/error.hpp>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace lra {

@@ -2,7 +2,9 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <lra/data/dataset.hpp>
 #include <memory>
@@ -54,8 +56,10 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
   for (std::size_t d = 0; d < rank; ++d) {
     std::uint32_t extent = 0;
     for (std::size_t b = 0; b < 4; ++b) extent = (extent << 8) | content[4 + 4 * d + b];
+    if (extent == 0)
+      throw sma::Error(path + ": found extent 0 in dimension " + std::to_string(d) + ", expected at least 1");
     out.extents.push_back(extent);
-    size = extent > 0 && size > (std::uint64_t{1} << 40) / extent ? std::uint64_t{1} << 41 : size * extent;
+    size = size > (std::uint64_t{1} << 40) / extent ? std::uint64_t{1} << 41 : size * extent;
   }
   if (content.size() - header != size)
     throw sma::Error(path + ": found " + std::to_string(content.size() - header) +
@@ -81,14 +85,19 @@ inline void append_idx(const Idx& images, const Idx& labels, std::size_t first, 
     out.append(std::span<const std::uint8_t>(images.values).subspan(i * pixels, pixels), labels.values[i]);
 }
 
+inline std::string idx_size(const Idx& images) {
+  return std::to_string(images.extents[1]) + " x " + std::to_string(images.extents[2]);
+}
+
 struct IdxPair {
+  std::string image_path;
   Idx images;
   Idx labels;
 };
 inline IdxPair read_idx_pair(const std::string& directory, const std::string& prefix) {
   const std::string image_path = find_idx(directory, prefix + "-images-idx3-ubyte");
   const std::string label_path = find_idx(directory, prefix + "-labels-idx1-ubyte");
-  IdxPair pair{read_idx(image_path, 3), read_idx(label_path, 1)};
+  IdxPair pair{image_path, read_idx(image_path, 3), read_idx(label_path, 1)};
   if (pair.images.extents[0] != pair.labels.extents[0])
     throw sma::Error(label_path + ": found " + std::to_string(pair.labels.extents[0]) + " labels, expected " +
                      std::to_string(pair.images.extents[0]) + ", one for each image of " + image_path);
@@ -107,6 +116,9 @@ inline Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   Splits<std::uint8_t> out;
   const auto train = detail::read_idx_pair(directory, "train");
   const auto test = detail::read_idx_pair(directory, "t10k");
+  if (detail::idx_size(train.images) != detail::idx_size(test.images))
+    throw sma::Error(test.image_path + ": found images of " + detail::idx_size(test.images) + ", expected " +
+                     detail::idx_size(train.images) + " as in " + train.image_path);
   const std::size_t count = train.images.extents[0];
   const std::size_t kept = count - std::min<std::size_t>(5000, count / 6);
   detail::append_idx(train.images, train.labels, 0, kept, out.train);

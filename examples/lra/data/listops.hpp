@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <lra/data/dataset.hpp>
+#include <numeric>
 #include <sma/train/atomic_file.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -86,12 +88,11 @@ inline std::string source_text(std::span<const std::int32_t> tokens) {
       if (!open.empty()) ++pairs[open.back()];
       open.push_back(i);
     } else {
-      ++pairs[open.back()];
+      if (!open.empty()) ++pairs[open.back()];  // a lone digit is in no pair
       if (tokens[i] == kClose) open.pop_back();
     }
   }
   std::string text;
-  std::vector<bool> closes;
   int depth = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const bool begins = tokens[i] >= kFirstOperator && tokens[i] != kClose;
@@ -100,7 +101,7 @@ inline std::string source_text(std::span<const std::int32_t> tokens) {
       ++depth;
     }
     text += token_text(tokens[i]);
-    if (!begins) text += " )";
+    if (!begins && depth > 0) text += " )";
     if (tokens[i] == kClose) {
       --depth;
       if (depth > 0) text += " )";
@@ -112,9 +113,13 @@ inline std::string source_text(std::span<const std::int32_t> tokens) {
 
 }  // namespace detail
 
-/// Distinct expressions of the benchmark's distribution; a function of the seed. About 8 % of draws that begin with an operator
-/// are kept. Throws `Error` when the options leave too few distinct expressions.
+/// Distinct expressions of the benchmark's distribution; a function of the seed. With the default options 8.28 % of draws are
+/// kept and their mean length is 1035.0, both exact for the procedure; the majority class, 0, has about 17.2 %. Throws `Error`
+/// when an operator could not have 2 arguments, or the options leave too few distinct expressions.
 inline Splits<std::int32_t> generate_listops(std::uint64_t seed, const ListOpsOptions& options = {}) {
+  if (options.most_arguments < 2)
+    throw sma::Error("ListOps generator: found at most " + std::to_string(options.most_arguments) +
+                     " arguments, expected at least 2");
   SplitMix random(seed);
   Splits<std::int32_t> out;
   std::unordered_set<std::string> seen;
@@ -163,7 +168,8 @@ inline void write_listops(const Splits<std::int32_t>& splits, const std::string&
   }
 }
 
-/// Reads one of the owners' TSV files; parentheses are dropped, "]" is a token. Throws `Error` with file and line.
+/// Reads one of the owners' TSV files; parentheses are dropped, "]" is a token. Throws `Error` with file and line, also when
+/// brackets do not match or an operator has no argument.
 inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw sma::Error(path + ": cannot be read, expected a ListOps TSV file");
@@ -188,13 +194,20 @@ inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) 
     if (target.size() != 1 || target[0] < '0' || target[0] > '9')
       fail("target '" + std::string(target.substr(0, 40)) + "'", "a digit");
     tokens.clear();
+    std::size_t depth = 0;
     std::string_view rest = std::string_view(line).substr(0, tab);
     while (!rest.empty()) {
       const std::size_t space = std::min(rest.find(' '), rest.size());
       const std::string_view word = rest.substr(0, space);
       rest.remove_prefix(std::min(space + 1, rest.size()));
       if (word.empty() || word == "(" || word == ")") continue;
+      if (depth == 0 && !tokens.empty())
+        fail("'" + std::string(word.substr(0, 40)) + "' after the expression", "a tab");
       if (word == "]") {
+        if (depth == 0) fail("']' without an operator", "an expression");
+        if (tokens.back() >= detail::kFirstOperator && tokens.back() != detail::kClose)
+          fail("'" + detail::token_text(tokens.back()) + "' without arguments", "at least one");
+        --depth;
         tokens.push_back(detail::kClose);
       } else if (word.size() == 1 && word[0] >= '0' && word[0] <= '9') {
         tokens.push_back(detail::kFirstDigit + (word[0] - '0'));
@@ -203,13 +216,16 @@ inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) 
         if (op == detail::kOperators.end())
           fail("'" + std::string(word.substr(0, 40)) + "'", "a digit, an operator, ( ) or ]");
         tokens.push_back(detail::kFirstOperator + static_cast<std::int32_t>(op - detail::kOperators.begin()));
+        ++depth;
       }
     }
     if (tokens.empty()) fail("an empty source", "an expression");
+    if (depth > 0) fail("the source's end inside " + std::to_string(depth) + " open operators", "']'");
     out.append(tokens, target[0] - '0');
   }
   if (file.bad()) throw sma::Error(path + ": reading failed at line " + std::to_string(number));
   if (number == 0) throw sma::Error(path + ": found an empty file, expected the header 'Source<TAB>Target'");
+  if (out.size() == 0) throw sma::Error(path + ": found a header alone, expected at least one expression");
   return out;
 }
 

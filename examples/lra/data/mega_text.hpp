@@ -1,10 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <lra/data/dataset.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lra {
@@ -47,6 +50,10 @@ inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path
     if (pixels.empty())
       throw sma::Error(source_path + ":" + std::to_string(number) +
                        ": found an empty line, expected the pixels of a picture");
+    if (out.size() > 0 && pixels.size() != out.sequence(0).size())
+      throw sma::Error(source_path + ":" + std::to_string(number) + ": found " +
+                       std::to_string(pixels.size()) + " pixels, expected " +
+                       std::to_string(out.sequence(0).size()) + " as on line 1");
     if (!std::getline(labels, label_line))
       throw sma::Error(label_path + ": found " + std::to_string(number - 1) +
                        " labels, expected one for each line of " + source_path);
@@ -54,9 +61,14 @@ inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path
       label_line.pop_back();
     out.append(pixels, parse(label_path, label_line, 9));
   }
-  if (std::getline(labels, label_line) && !label_line.empty())
-    throw sma::Error(label_path + ": found more than " + std::to_string(number) +
-                     " labels, expected one for each line of " + source_path);
+  if (source.bad() || labels.bad())
+    throw sma::Error((source.bad() ? source_path : label_path) + ": reading failed after line " +
+                     std::to_string(number));
+  if (number == 0) throw sma::Error(source_path + ": found an empty file, expected at least one picture");
+  while (std::getline(labels, label_line))
+    if (label_line.find_first_not_of(" \t\r") != std::string::npos)
+      throw sma::Error(label_path + ": found more than " + std::to_string(number) +
+                       " labels, expected one for each line of " + source_path);
   return out;
 }
 

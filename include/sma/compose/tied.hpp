@@ -7,8 +7,8 @@
 namespace sma {
 
 /// logits = Body(scale * E[token]) E^T: one matrix E (Vocabulary, Width) reads tokens and writes logits; scale is the root
-/// of `SquaredScale`. tokens (rows, 1), logits (rows, Vocabulary). Parameters: "embed_tokens.weight" and Body's.
-template <Index Vocabulary, class Body, Index SquaredScale = Body::input_width>
+/// of `SquaredScale`; look-ups of token `Padding` (-1: none) leave no gradient. tokens (rows, 1), logits (rows, Vocabulary). Parameters: "embed_tokens.weight" and Body's.
+template <Index Vocabulary, class Body, Index SquaredScale = Body::input_width, Index Padding = -1>
 struct TiedEmbedding {
   using module_type = TiedEmbedding;
   static_assert(
@@ -23,7 +23,7 @@ struct TiedEmbedding {
   static constexpr bool rowwise = is_rowwise<Body>();
   static constexpr bool causal = is_causal<Body>();
   static constexpr bool streamable = is_streamable<Body>();
-  using Embedding = TokenEmbedding<Vocabulary, width, SquaredScale>;
+  using Embedding = TokenEmbedding<Vocabulary, width, SquaredScale, Padding>;
   using Children = sma::Children<Child<"embed_tokens", Embedding>, Child<"", Body>>;
 
   template <class S>

@@ -74,12 +74,12 @@ struct NormalizedTerm {
   }
 };
 
-/// y = weight * x * rsqrt(mean(x^2) + eps); one weight a channel (rms norm) or one in all (scale norm).
+/// y = weight * x * rsqrt(mean(x^2) + eps); one weight a channel (rms norm), one in all (scale norm), or null: none.
 template <class T, Index Width, bool PerChannel>
 struct RmsNormForward {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  const T* weight;  // (Width) or (1)
+  const T* weight;  // (Width), (1) or null
   T* rstd;          // (rows)
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
@@ -88,7 +88,11 @@ struct RmsNormForward {
     const T v = row_sum<T, Width>([in](Index j) { return in[j] * in[j]; }) / T(Width);
     const T r = 1 / std::sqrt(v + T(kNormEpsilon));
     rstd[i] = r;
-    for (Index j = 0; j < Width; ++j) out[j] = in[j] * r * weight[PerChannel ? j : 0];
+    if (weight != nullptr) {
+      for (Index j = 0; j < Width; ++j) out[j] = in[j] * r * weight[PerChannel ? j : 0];
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = in[j] * r;
+    }
   }
 };
 
@@ -104,13 +108,35 @@ struct RmsNormBackward {
     const T* in = x.row(i);
     const T* d = dy.row(i);
     T* out = dx.row(i);
-    const T* w = weight;
     const T r = rstd[i];
-    const T dot =
-        row_sum<T, Width>([d, in, w, r](Index j) { return d[j] * w[PerChannel ? j : 0] * in[j] * r; }) /
-        T(Width);
-    for (Index j = 0; j < Width; ++j) out[j] = r * (d[j] * w[PerChannel ? j : 0] - in[j] * r * dot);
+    T g[Width];
+    if (weight != nullptr) {
+      for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[PerChannel ? j : 0];
+    } else {
+      for (Index j = 0; j < Width; ++j) g[j] = d[j];
+    }
+    const T* gp = g;
+    const T dot = row_sum<T, Width>([gp, in, r](Index j) { return gp[j] * in[j] * r; }) / T(Width);
+    for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - in[j] * r * dot);
   }
+};
+
+/// Statistics a channel. `rest` is what the mean lost to rounding, the mean of x - mean: where the mean is far larger than the
+/// deviation, the gradient would otherwise not add up to zero over the rows.
+template <class T>
+struct ChannelStatistics {
+  T* mean;  // (Width)
+  T* rest;  // (Width)
+  T* rstd;  // (Width)
+  SMA_HD T normalized(T x, Index c) const { return ((x - mean[c]) - rest[c]) * rstd[c]; }
+};
+
+/// x - mean with one mean a channel: terms of the mean's rest.
+template <class T, Index Width>
+struct DeviationTerm {
+  Rows<const T, Width> x;
+  const T* mean;  // (Width)
+  SMA_HD T operator()(Index r, Index c) const { return x(r, c) - mean[c]; }
 };
 
 /// (x - mean)^2 with one mean a channel: terms of the batch variance.
@@ -124,29 +150,31 @@ struct SquaredDeviationTerm {
   }
 };
 
-/// dy * (x - mean) * rstd with statistics a channel.
+/// dy * xhat with statistics a channel.
 template <class T, Index Width>
 struct ChannelNormalizedTerm {
   Rows<const T, Width> x, dy;
-  const T* mean;  // (Width)
-  const T* rstd;  // (Width)
-  SMA_HD T operator()(Index r, Index c) const { return dy(r, c) * (x(r, c) - mean[c]) * rstd[c]; }
+  ChannelStatistics<T> statistics;
+  SMA_HD T operator()(Index r, Index c) const { return dy(r, c) * statistics.normalized(x(r, c), c); }
 };
 
-/// y = (x - mean) * rstd * weight + bias with statistics a channel.
+/// y = xhat * weight + bias with statistics a channel. weight and bias may be null.
 template <class T, Index Width>
 struct ChannelNormForward {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  const T* mean;  // (Width)
-  const T* rstd;  // (Width)
+  ChannelStatistics<T> statistics;
   const T* weight;
   const T* bias;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
     const T* in = x.row(i);
     T* out = y.row(i);
-    for (Index j = 0; j < Width; ++j) out[j] = (in[j] - mean[j]) * rstd[j] * weight[j] + bias[j];
+    if (weight != nullptr) {
+      for (Index j = 0; j < Width; ++j) out[j] = statistics.normalized(in[j], j) * weight[j] + bias[j];
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = statistics.normalized(in[j], j);
+    }
   }
 };
 
@@ -155,10 +183,9 @@ template <class T, Index Width>
 struct ChannelNormBackward {
   Rows<const T, Width> x, dy;
   Rows<T, Width> dx;
-  const T* mean;
-  const T* rstd;
-  const T* weight;
-  const T* sums;  // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
+  ChannelStatistics<T> statistics;
+  const T* weight;  // may be null
+  const T* sums;    // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
     const T* in = x.row(i);
@@ -166,8 +193,9 @@ struct ChannelNormBackward {
     T* out = dx.row(i);
     const T inverse = 1 / sums[2 * Width];
     for (Index j = 0; j < Width; ++j) {
-      const T xhat = (in[j] - mean[j]) * rstd[j];
-      out[j] = rstd[j] * weight[j] * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
+      const T xhat = statistics.normalized(in[j], j);
+      const T scale = weight != nullptr ? statistics.rstd[j] * weight[j] : statistics.rstd[j];
+      out[j] = scale * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
     }
   }
 };

@@ -22,17 +22,19 @@ struct GatherEmbedding {
   }
 };
 
-/// dtable[token] += factor * dy, rows in order. One index is one channel, so that no two write the same number.
+/// dtable[token] += factor * dy, rows in order, token `padding` left out. One index is one channel, so that no two write the
+/// same number.
 template <class T, Index Width>
 struct ScatterEmbedding {
   Rows<const Token, 1> tokens;
   Rows<const T, Width> dy;
   T* dtable;
   T factor;
+  Index padding;  // -1: none
   SMA_HD Index extent() const { return Width; }
   SMA_HD void operator()(Index j) const {
     for (Index i = 0; i < dy.rows; ++i)
-      dtable[static_cast<Index>(tokens(i, 0)) * Width + j] += factor * dy(i, j);
+      if (tokens(i, 0) != padding) dtable[static_cast<Index>(tokens(i, 0)) * Width + j] += factor * dy(i, j);
   }
 };
 
@@ -108,9 +110,10 @@ struct RowDotTerm {  // sum over a row of a * b, as a column sum over one column
 }  // namespace kernels
 
 /// y = scale * E[token]. tokens (rows, 1) in 0..Vocabulary-1, y (rows, Width), E (Vocabulary, Width) ~ N(0, Width^-1/2).
-/// `Scale` is the square of the factor: 1, or Width for language models. The network checks tokens before a step and
-/// throws `Error` for one out of range. PyTorch: nn.Embedding(Vocabulary, Width).
-template <Index Vocabulary, Index Width, Index SquaredScale = 1>
+/// scale is the root of `SquaredScale`: 1, or Width for language models. Look-ups of token `Padding` (-1: none) leave no
+/// gradient. The network checks tokens before a step and throws `Error` for one out of range.
+/// PyTorch: nn.Embedding(Vocabulary, Width, padding_idx=Padding).
+template <Index Vocabulary, Index Width, Index SquaredScale = 1, Index Padding = -1>
 struct TokenEmbedding {
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Width;
@@ -141,7 +144,7 @@ struct TokenEmbedding {
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<Token, 1>,
                        Weights<TokenEmbedding, S>, Gradients<TokenEmbedding, S> g, Saved<S>& saved) {
-    ctx.launch(kernels::ScatterEmbedding<S, Width>{saved.x, dy, g.data, factor<S>()});
+    ctx.launch(kernels::ScatterEmbedding<S, Width>{saved.x, dy, g.data, factor<S>(), Padding});
   }
 };
 

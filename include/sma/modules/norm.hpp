@@ -57,8 +57,8 @@ struct TotalTerm {  // the elements of a contiguous row, as a column sum over on
   SMA_HD S operator()(Index r, Index) const { return data[r]; }
 };
 
-/// Shared by RmsNorm (one weight a channel) and ScaleNorm (one weight in all).
-template <Index Width, bool PerChannel>
+/// Shared by RmsNorm (one weight a channel) and ScaleNorm (one weight in all); no weight when not `Affine`.
+template <Index Width, bool PerChannel, bool Affine>
 struct RootMeanSquareNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
@@ -74,93 +74,106 @@ struct RootMeanSquareNorm {
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
                       Saved<S>& saved) {
     saved = {x, ctx.template keep<S>(x.rows)};
-    ctx.launch(kernels::RmsNormForward<S, Width, PerChannel>{x, y, w.data, saved.rstd});
+    ctx.launch(kernels::RmsNormForward<S, Width, PerChannel>{x, y, Affine ? w.data : nullptr, saved.rstd});
   }
 
   template <class C, class S, class Self>
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
     using Normalized = kernels::NormalizedTerm<S, Width>;
-    const Normalized term{saved.x, dy, nullptr, saved.rstd};
-    if constexpr (PerChannel) {
+    [[maybe_unused]] const Normalized term{saved.x, dy, nullptr, saved.rstd};
+    if constexpr (Affine && PerChannel) {
       ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, term, g.data});
-    } else {
+    } else if constexpr (Affine) {
       auto scope = ctx.scope();
       S* channels = ctx.template scratch<S>(Width);
       ctx.launch(kernels::Fill<S>{channels, Width, S(0)});
       ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, term, channels});
       ctx.launch(kernels::ColumnSum<S, 1, TotalTerm<S>>{Width, {channels}, g.data});
     }
-    if (dx) ctx.launch(kernels::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, dx, w.data, saved.rstd});
+    if (dx)
+      ctx.launch(kernels::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, dx, Affine ? w.data : nullptr,
+                                                                saved.rstd});
   }
 };
 
 }  // namespace detail
 
-/// y = weight * x / sqrt(mean(x^2) + 1e-5), one weight a channel. PyTorch: nn.RMSNorm(Width, eps=1e-5).
-template <Index Width>
-struct RmsNorm : detail::RootMeanSquareNorm<Width, true> {
-  using Parameters = sma::Parameters<Param<"weight", Shape<Width>, init::Ones>>;
+/// y = weight * x / sqrt(mean(x^2) + 1e-5), one weight a channel; none when not `Affine`.
+/// PyTorch: nn.RMSNorm(Width, eps=1e-5, elementwise_affine=Affine).
+template <Index Width, bool Affine = true>
+struct RmsNorm : detail::RootMeanSquareNorm<Width, true, Affine> {
+  using Parameters = std::conditional_t<Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>>,
+                                        sma::Parameters<>>;
 };
 
-/// y = s * x / sqrt(mean(x^2) + 1e-5), s one scalar (Nguyen and Salazar, 2019).
-template <Index Width>
-struct ScaleNorm : detail::RootMeanSquareNorm<Width, false> {
-  using Parameters = sma::Parameters<Param<"scalar", Shape<1>, init::Ones>>;
+/// y = s * x / sqrt(mean(x^2) + 1e-5), s one scalar (Nguyen and Salazar, 2019); s = 1 when not `Affine`.
+template <Index Width, bool Affine = true>
+struct ScaleNorm : detail::RootMeanSquareNorm<Width, false, Affine> {
+  using Parameters =
+      std::conditional_t<Affine, sma::Parameters<Param<"scalar", Shape<1>, init::Ones>>, sma::Parameters<>>;
 };
 
 /// y = (x - mean_c) / sqrt(var_c + 1e-5) * weight_c + bias_c, statistics per channel over every row of the batch (all
 /// sequences, all shards). Training updates the running statistics (momentum 0.1, unbiased variance); inference uses
-/// them. PyTorch: nn.BatchNorm1d(Width) over the valid time steps.
-template <Index Width>
+/// them; no weight and bias when not `Affine`. PyTorch: nn.BatchNorm1d(Width, affine=Affine) over the valid time steps.
+template <Index Width, bool Affine = true>
 struct BatchNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
   static constexpr bool couples_batch = true;
-  using Parameters = sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>;
+  using Parameters = std::conditional_t<
+      Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
+      sma::Parameters<>>;
   using Buffers =
       sma::Parameters<Param<"running_mean", Shape<Width>>, Param<"running_var", Shape<Width>, init::Ones>>;
 
   template <class S>
+  using Statistics = kernels::ChannelStatistics<S>;
+  template <class S>
   struct Saved {
     Rows<const S, Width> x;
-    S* mean;  // (Width)
-    S* rstd;  // (Width)
+    Statistics<S> statistics;
   };
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<BatchNorm, S> w, Saved<S>& saved) {
-    saved = {x, ctx.template keep<S>(Width), ctx.template keep<S>(Width)};
-    const auto [weight, bias] = w.tensors();
+    const Statistics<S> statistics{ctx.template keep<S>(Width), ctx.template keep<S>(Width),
+                                   ctx.template keep<S>(Width)};
+    saved = {x, statistics};
+    const S* weight = Affine ? w.data : nullptr;
+    const S* bias = Affine ? w.data + Width : nullptr;
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
       auto scope = ctx.scope();
-      S* sums = ctx.template scratch<S>(Width + 1);  // (Width) sums, then the number of rows
+      S* rows = ctx.template scratch<S>(1 + 2 * Width);  // the number of rows, then (2, Width) sums
+      S* sums = rows + 1;
       using Element = kernels::ElementTerm<S, Width>;
+      using Deviation = kernels::DeviationTerm<S, Width>;
       using Squared = kernels::SquaredDeviationTerm<S, Width>;
+      ctx.launch(kernels::Fill<S>{rows, 1, static_cast<S>(x.rows)});
       ctx.launch(kernels::Fill<S>{sums, Width, S(0)});
-      ctx.launch(kernels::Fill<S>{sums + Width, 1, static_cast<S>(x.rows)});
       ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, sums});
-      ctx.all_reduce(sums, Width + 1);
-      ctx.launch(Mean<S>{sums, saved.mean});
-      ctx.launch(kernels::Fill<S>{sums, Width, S(0)});
-      ctx.launch(kernels::ColumnSum<S, Width, Squared>{x.rows, Squared{x, saved.mean}, sums});
-      ctx.all_reduce(sums, Width);
+      ctx.all_reduce(rows, 1 + Width);
+      ctx.launch(Mean<S>{rows, statistics.mean});
+      ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
+      ctx.launch(kernels::ColumnSum<S, Width, Deviation>{x.rows, Deviation{x, statistics.mean}, sums});
+      ctx.launch(kernels::ColumnSum<S, Width, Squared>{x.rows, Squared{x, statistics.mean}, sums + Width});
+      ctx.all_reduce(sums, 2 * Width);
       const bool leader = ctx.lane == 0;
-      ctx.launch(Deviation<S>{sums, saved.mean, saved.rstd, leader ? running_mean.data : nullptr,
-                              leader ? running_var.data : nullptr});
+      ctx.launch(Spread<S>{rows, statistics, leader ? running_mean.data : nullptr,
+                           leader ? running_var.data : nullptr});
     } else {
-      ctx.launch(Running<S>{running_mean.data, running_var.data, saved.mean, saved.rstd});
+      ctx.launch(Running<S>{running_mean.data, running_var.data, statistics});
     }
-    ctx.launch(kernels::ChannelNormForward<S, Width>{x, y, saved.mean, saved.rstd, weight.data, bias.data});
+    ctx.launch(kernels::ChannelNormForward<S, Width>{x, y, statistics, weight, bias});
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g, Saved<S>& saved) {
-    const auto [dweight, dbias] = g.tensors();
     auto scope = ctx.scope();
     S* sums = ctx.template scratch<S>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
     using Element = kernels::ElementTerm<S, Width>;
@@ -168,51 +181,56 @@ struct BatchNorm {
     ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
     ctx.launch(kernels::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
     ctx.launch(kernels::ColumnSum<S, Width, Element>{dy.rows, Element{dy}, sums});
-    ctx.launch(kernels::ColumnSum<S, Width, Normalized>{
-        dy.rows, Normalized{saved.x, dy, saved.mean, saved.rstd}, sums + Width});
-    ctx.launch(AddTo<S>{sums, dbias.data});
-    ctx.launch(AddTo<S>{sums + Width, dweight.data});
+    ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, Normalized{saved.x, dy, saved.statistics},
+                                                        sums + Width});
+    if constexpr (Affine) {
+      const auto [dweight, dbias] = g.tensors();
+      ctx.launch(AddTo<S>{sums, dbias.data});
+      ctx.launch(AddTo<S>{sums + Width, dweight.data});
+    }
     ctx.all_reduce(sums, 2 * Width + 1);
     if (dx)
-      ctx.launch(
-          kernels::ChannelNormBackward<S, Width>{saved.x, dy, dx, saved.mean, saved.rstd, w.data, sums});
+      ctx.launch(kernels::ChannelNormBackward<S, Width>{saved.x, dy, dx, saved.statistics,
+                                                        Affine ? w.data : nullptr, sums});
   }
 
   // Kernels of this module; public because nvcc launches no private type.
   template <class S>
   struct Mean {
-    const S* sums;  // (Width + 1), the last is the number of rows
+    const S* rows;  // the number of rows, then (Width) sums of x
     S* mean;
     SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const { mean[c] = sums[Width] > 0 ? sums[c] / sums[Width] : S(0); }
+    SMA_HD void operator()(Index c) const { mean[c] = rows[0] > 0 ? rows[1 + c] / rows[0] : S(0); }
   };
   template <class S>
-  struct Deviation {
-    const S* sums;  // (Width + 1) of squared deviations, then the number of rows
-    const S* mean;
-    S* rstd;
+  struct Spread {
+    const S* rows;  // the number of rows, then (2, Width) sums of deviations and of their squares
+    Statistics<S> statistics;
     S* running_mean;  // null in all shards but one
     S* running_var;
     SMA_HD Index extent() const { return Width; }
     SMA_HD void operator()(Index c) const {
-      const S rows = sums[Width];
-      rstd[c] = 1 / std::sqrt((rows > 0 ? sums[c] / rows : S(0)) + S(kernels::kNormEpsilon));
-      if (running_mean == nullptr || rows < 2) return;
+      const S count = rows[0];
+      const S rest = count > 0 ? rows[1 + c] / count : S(0);
+      const S squares = rows[1 + Width + c] - rest * rows[1 + c];
+      statistics.rest[c] = rest;
+      statistics.rstd[c] = 1 / std::sqrt((count > 0 ? squares / count : S(0)) + S(kernels::kNormEpsilon));
+      if (running_mean == nullptr || count < 2) return;
       constexpr double momentum = 0.1;
-      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * mean[c];
-      running_var[c] = S(1 - momentum) * running_var[c] + S(momentum) * sums[c] / (rows - 1);
+      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (statistics.mean[c] + rest);
+      running_var[c] = S(1 - momentum) * running_var[c] + S(momentum) * squares / (count - 1);
     }
   };
   template <class S>
   struct Running {
     const S* running_mean;
     const S* running_var;
-    S* mean;
-    S* rstd;
+    Statistics<S> statistics;
     SMA_HD Index extent() const { return Width; }
     SMA_HD void operator()(Index c) const {
-      mean[c] = running_mean[c];
-      rstd[c] = 1 / std::sqrt(running_var[c] + S(kernels::kNormEpsilon));
+      statistics.mean[c] = running_mean[c];
+      statistics.rest[c] = 0;
+      statistics.rstd[c] = 1 / std::sqrt(running_var[c] + S(kernels::kNormEpsilon));
     }
   };
   template <class S>
