@@ -26,7 +26,6 @@ struct CommandLine {
   std::string save;
   bool resume = false;
   std::string log;
-  std::string activations;
   bool quiet = false;
 
   /// What a preset says, changed by what the user said.
@@ -84,8 +83,6 @@ inline void describe(CLI::App& app, CommandLine& line, const std::string& source
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--log", line.log, "JSON-lines log file");
-  app.add_option("--activations", line.activations,
-                 "at the end, write the routers' confidences on a few test examples to this JSON file");
   app.add_flag("--quiet", line.quiet, "no progress line");
 }
 

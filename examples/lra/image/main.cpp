@@ -1,6 +1,7 @@
 /// LRA Image: classify pictures from their pixels, one grey value a step. Reads CIFAR-10 binary batches (the benchmark),
 /// MEGA's text form of it, and IDX files such as Fashion-MNIST.
 
+#include <lra/activations.hpp>
 #include <lra/command_line.hpp>
 #include <lra/data/cifar.hpp>
 #include <lra/data/idx.hpp>
@@ -12,7 +13,7 @@
 
 namespace {
 
-/// The paper's model for LRA Image (REFERENCE: the SeqBoat paper's appendix; 8 layers of width 160).
+/// The paper's model for LRA Image (the SeqBoat paper's appendix).
 struct PaperLayer : seqboat::LayerDefaults {
   static constexpr sma::Index width = 160, query_width = 96, hidden_width = 320, truncation = 1024;
   using span = seqboat::Window<128>;
@@ -59,54 +60,14 @@ Pictures read_pictures(const std::string& directory) {
   return {lra::read_idx_pictures(directory), {0.286F, 0.353F}};
 }
 
-/// The routers' confidences on the first test pictures, as JSON: what scripts/plot.py draws.
-template <class Net>
-void write_activations(Net& net, Data& data, const std::string& path) {
-  constexpr sma::Index kPictures = 6;
-  typename Data::Input x;
-  std::vector<std::int32_t> labels;
-  const sma::Index count = std::min(kPictures, data.size(sma::Split::test));
-  for (sma::Index i = 0; i < count; ++i) data.example(sma::Split::test, i, x, labels);
-  std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));
-  net.training(false);
-  const auto y = net.forward(x, trace);
-  const sma::Sequences s = x.sequences();
-  std::string out = "{\"images\":[";
-  for (sma::Index i = 0; i < count; ++i) {
-    sma::Index best = 0;
-    for (sma::Index c = 1; c < Net::output_width; ++c)
-      if (y(i, c) > y(i, best)) best = c;
-    const auto side = static_cast<sma::Index>(std::lround(std::sqrt(static_cast<double>(s.length(i)))));
-    out += (i > 0 ? "," : "") + std::string("{\"label\":") +
-           std::to_string(labels[static_cast<std::size_t>(i)]) + ",\"predicted\":" + std::to_string(best) +
-           ",\"width\":" + std::to_string(side) + ",\"height\":" + std::to_string(side) + ",\"pixels\":[";
-    const auto pixels = data.splits().test.sequence(static_cast<std::size_t>(i));
-    for (std::size_t t = 0; t < pixels.size(); ++t)
-      out += (t > 0 ? "," : "") + std::to_string(static_cast<int>(pixels[t]));
-    out += "],\"layers\":[";
-    for (sma::Index router = 0; router < Net::trace_width; ++router) {
-      out += router > 0 ? ",[" : "[";
-      for (sma::Index t = s.begin(i); t < s.end(i); ++t) {
-        char number[32];
-        std::snprintf(number, sizeof(number), "%s%.4g", t > s.begin(i) ? "," : "",
-                      static_cast<double>(trace[static_cast<std::size_t>(t * Net::trace_width + router)]));
-        out += number;
-      }
-      out += "]";
-    }
-    out += "]}";
-  }
-  out += "]}\n";
-  sma::write_file_atomically(path, out);
-}
-
 template <class Model>
-void train(const lra::CommandLine& line, Pictures pictures, const sma::TrainerOptions& recipe) {
+void train(const lra::CommandLine& line, const std::string& activations, Pictures pictures,
+           const sma::TrainerOptions& recipe) {
   sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>> net(sma::Seed{line.seed},
                                                                   {.threads = line.threads});
   Data data(std::move(pictures.splits), line.seed, Pixel{pictures.normalisation});
   lra::train_and_test(net, data, line, line.apply(recipe));
-  if (!line.activations.empty()) write_activations(net, data, line.activations);
+  if (!activations.empty()) lra::write_activations(net, data, activations);
 }
 
 sma::TrainerOptions paper_recipe() {
@@ -140,13 +101,16 @@ int main(int argc, char** argv) {
                 "(train-images-idx3-ubyte.gz ...), such as Fashion-MNIST",
                 "");
   app.get_option("--data")->required();
+  std::string activations;
+  app.add_option("--activations", activations,
+                 "at the end, write the routers' confidences on a few test pictures to this JSON file");
   CLI11_PARSE(app, argc, argv);
   return lra::guarded_main("lra_image", [&] {
     Pictures pictures = read_pictures(line.data);
     if (line.preset == "paper")
-      train<Paper>(line, std::move(pictures), paper_recipe());
+      train<Paper>(line, activations, std::move(pictures), paper_recipe());
     else
-      train<Small>(line, std::move(pictures), small_recipe());
+      train<Small>(line, activations, std::move(pictures), small_recipe());
     return 0;
   });
 }
