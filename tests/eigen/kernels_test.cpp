@@ -74,6 +74,28 @@ void check_activation() {
   }
 }
 
+template <class T, Index Width>
+void check_dropout(Index stride) {
+  for (const Index rows : {0, 1, 3, 37})
+    for (const double rate : {0.0, 0.1, 0.5, 0.999}) {
+      const auto x = random_values<T>(rows * stride, 1);
+      auto y = random_values<T>(rows * stride, 2);
+      auto plain = y;
+      std::vector<std::int32_t> ids;
+      for (Index i = 0; i < rows; ++i) ids.push_back(static_cast<std::int32_t>(1000000 * i + 7));
+      sma::kernels::Dropout<T, Width> kernel{{x.data(), rows, stride},
+                                             {plain.data(), rows, stride},
+                                             ids.data(),
+                                             {11, 0x123456789ABCDEF0U},
+                                             rate};
+      for (Index i = 0; i < kernel.extent(); ++i) kernel(i);
+      kernel.y.data = y.data();
+      sma::Context<sma::Eigen<T>> ctx;
+      ctx.launch(kernel);
+      CHECK(y == plain);
+    }
+}
+
 template <class T, Index States, Index Width, bool Reverse>
 void check_decay(Index truncation) {
   std::uint64_t seed = 1;
@@ -166,6 +188,13 @@ TEST_CASE_TEMPLATE("packed activations are their plain forms", T, float, double)
   check_activation<T, sma::functions::SiLU, 5>();
   check_activation<T, sma::functions::SiLU, 64>();
   check_activation<T, sma::functions::Sigmoid, 37>();
+}
+
+TEST_CASE_TEMPLATE("the mask of dropout is the plain one, bit for bit", T, float, double) {
+  check_dropout<T, 80>(80);
+  check_dropout<T, 64>(70);  // a column block of wider rows
+  check_dropout<T, 7>(7);
+  check_dropout<T, 1>(1);
 }
 
 TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, double) {

@@ -11,6 +11,11 @@ struct Philox {
   struct Block {
     std::uint32_t word[4];
   };
+  static constexpr int kRounds = 10;
+  static constexpr std::uint64_t kMultiplier0 = 0xD2511F53U;
+  static constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57U;
+  static constexpr std::uint32_t kWeyl0 = 0x9E3779B9U;
+  static constexpr std::uint32_t kWeyl1 = 0xBB67AE85U;
 
   SMA_HD static Block generate(std::uint64_t key, std::uint64_t counter_low, std::uint64_t counter_high) {
     auto k0 = static_cast<std::uint32_t>(key);
@@ -18,15 +23,15 @@ struct Philox {
     std::uint32_t c[4] = {
         static_cast<std::uint32_t>(counter_low), static_cast<std::uint32_t>(counter_low >> 32),
         static_cast<std::uint32_t>(counter_high), static_cast<std::uint32_t>(counter_high >> 32)};
-    for (int round = 0; round < 10; ++round) {
-      const std::uint64_t product0 = std::uint64_t{0xD2511F53U} * c[0];
-      const std::uint64_t product1 = std::uint64_t{0xCD9E8D57U} * c[2];
+    for (int round = 0; round < kRounds; ++round) {
+      const std::uint64_t product0 = kMultiplier0 * c[0];
+      const std::uint64_t product1 = kMultiplier1 * c[2];
       const std::uint32_t next[4] = {
           static_cast<std::uint32_t>(product1 >> 32) ^ c[1] ^ k0, static_cast<std::uint32_t>(product1),
           static_cast<std::uint32_t>(product0 >> 32) ^ c[3] ^ k1, static_cast<std::uint32_t>(product0)};
       for (int i = 0; i < 4; ++i) c[i] = next[i];
-      k0 += 0x9E3779B9U;
-      k1 += 0xBB67AE85U;
+      k0 += kWeyl0;
+      k1 += kWeyl1;
     }
     return {{c[0], c[1], c[2], c[3]}};
   }
@@ -41,12 +46,14 @@ struct RandomStream {
   std::uint64_t key = 0;       // seed
   std::uint64_t instance = 0;  // module instance and training step
 
+  /// The counter of elements 4q .. 4q+3 of row `id`.
+  SMA_HD static std::uint64_t counter(std::int32_t id, Index quad) {
+    return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(id)) << 24) +
+           static_cast<std::uint64_t>(quad);
+  }
   /// Four words for elements 4q .. 4q+3 of row `id`.
   SMA_HD Philox::Block block(std::int32_t id, Index quad) const {
-    return Philox::generate(
-        key,
-        (static_cast<std::uint64_t>(static_cast<std::uint32_t>(id)) << 24) + static_cast<std::uint64_t>(quad),
-        instance);
+    return Philox::generate(key, counter(id, quad), instance);
   }
   SMA_HD double uniform(std::int32_t id, Index column) const {
     return to_unit(block(id, column / 4).word[column % 4]);

@@ -8,5 +8,6 @@
 #include <sma/eigen/attention.hpp>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/decay.hpp>
+#include <sma/eigen/dropout.hpp>
 #include <sma/eigen/elementwise.hpp>
 #include <sma/eigen/linear.hpp>
