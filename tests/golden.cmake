@@ -27,9 +27,11 @@ foreach(name IN LISTS names)
   cmake_path(ABSOLUTE_PATH name BASE_DIRECTORY "${out}")
   list(APPEND sources "${name}")
 endforeach()
+file(CONFIGURE OUTPUT "${out}/directory.cpp" CONTENT
+  "#include <golden/golden.hpp>\n\nconst char* const golden::directory = \"${SEQBOAT_GOLDEN_DIR}\";\n" @ONLY)
+list(APPEND sources "${out}/directory.cpp")
 file(GLOB written_by_hand CONFIGURE_DEPENDS golden/*.cpp)
 
-seqboat_test(golden_tests WHOLE SOURCES ${sources} ${written_by_hand} LABELS golden
-  DEFINITIONS "SEQBOAT_GOLDEN_DIR=\"${SEQBOAT_GOLDEN_DIR}\"")
+seqboat_test(golden_tests WHOLE SOURCES ${sources} ${written_by_hand} LABELS golden)
 target_include_directories(golden_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/golden" "${out}")
 add_dependencies(portable_tests golden_tests)

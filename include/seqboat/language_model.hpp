@@ -18,14 +18,28 @@ struct LanguageModelDefaults {
 
 namespace detail {
 
+template <class P>
+constexpr bool check_causal_layer() {
+  if constexpr (!P::causal) {
+    static_assert(sma::is_not_causal<P>,
+                  "seqboat::LanguageModel<M> requires causal layers: M::layer::causal = true");
+  } else if constexpr (!P::always_active && !P::rule::causal) {
+    static_assert(
+        sma::is_not_causal<typename P::rule>,
+        "seqboat::LanguageModel<M> requires a causal selection rule: M::layer::rule::causal = true");
+  } else if constexpr (!sma::is_causal<Layer<P>>()) {
+    static_assert(sma::is_not_causal<sma::not_causal_part<Layer<P>>>,
+                  "seqboat::LanguageModel<M> requires layers of causal modules");
+  }
+  return true;
+}
+
 template <class M>
 struct LanguageModelParts {
   using P = typename M::layer;
   static constexpr Index d = P::width;
   using Stack = sma::Repeat<M::layers, Layer<P>>;
-  static_assert(sma::is_causal<Stack>(),
-                "seqboat::LanguageModel<M> requires causal layers: M::layer::causal = true and a causal "
-                "selection rule");
+  static_assert(check_causal_layer<P>());
   using Body = chain_of<dropout_if<d, typename P::dropout>, sma::Named<"layers", Stack>,
                         only_if<P::prenorm, sma::Named<"final_norm", typename M::template final_norm<d>>>>;
   using type = sma::TiedEmbedding<M::vocabulary, Body, d, M::padding>;

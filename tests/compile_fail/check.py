@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Passes when a source does not compile and the compiler's output holds every text that the source expects.
+"""Passes when a source does not compile and the compiler says why, first and once.
 
     check.py --compiler g++ --include DIR;DIR source.cpp
 
 Lines of the source: `// expected-error: some words`, or `expected-error(gcc)` and `expected-error(clang)` for one compiler.
-Runs of white space count as one blank.
+The first of them stands in the compiler's first error, the others anywhere in its output; and there are at most
+MOST_ERRORS errors in all. Runs of white space count as one blank.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import os
 import re
 import subprocess
 import sys
+
+MOST_ERRORS = 2
 
 
 def main():
@@ -44,11 +47,17 @@ def main():
     if run.returncode == 0:
         problems.append("it compiles, and should not")
     problems += [f"the compiler does not say: {text}" for text in expected if text not in output]
+    errors = [line for line in (run.stdout + run.stderr).splitlines() if re.search(r"\b(fatal )?error: ", line)]
+    if errors and expected[0] not in " ".join(errors[0].split()):
+        problems.append(f"the first error is not about: {expected[0]}")
+    if len(errors) > MOST_ERRORS:
+        problems.append(f"found {len(errors)} errors, expected at most {MOST_ERRORS}")
     if problems:
         print(run.stdout + run.stderr)
         for problem in problems:
             print(f"{arguments.source}: {problem}")
         sys.exit(1)
+    print(f"{len(errors)} error(s)")
     for text in expected:
         print(f"said: {text}")
 

@@ -17,10 +17,6 @@
 #include <type_traits>
 #include <vector>
 
-#ifndef SEQBOAT_GOLDEN_DIR
-#error "golden tests require SEQBOAT_GOLDEN_DIR, the directory of manifest.json, as a string"
-#endif
-
 /// Runs networks on what the reference implementation was given and compares with what it computed. generate.py writes the
 /// test cases that call `check_layer` and `check_model`.
 ///
@@ -28,6 +24,10 @@
 namespace golden {
 
 using sma::Index;
+
+/// The directory of manifest.json and its files, SEQBOAT_GOLDEN_DIR of the build. In a unit of its own, so that the others do not
+/// depend on where the sources lie.
+extern const char* const directory;
 
 /// How a trajectory is trained; no steps: there is none.
 struct Recipe {
@@ -53,7 +53,8 @@ inline constexpr double trajectory_tolerance = std::is_same_v<S, double> ? 1e-7 
 /// A file of golden vectors that knows which of its expectations nobody has looked at.
 class File {
  public:
-  explicit File(const std::string& name) : file_(sma::SafetensorsFile::open(SEQBOAT_GOLDEN_DIR "/" + name)) {
+  explicit File(const std::string& name)
+      : file_(sma::SafetensorsFile::open(std::string(directory) + "/" + name)) {
     for (const std::string& tensor : file_.names())
       if (tensor.starts_with("expect.")) unread_.insert(tensor);
   }

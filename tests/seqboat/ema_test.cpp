@@ -4,6 +4,7 @@
 #include <seqboat/ema.hpp>
 #include <sma/core/network.hpp>
 #include <sma/eigen.hpp>
+#include <support/laws.hpp>
 #include <vector>
 
 namespace {
@@ -66,6 +67,34 @@ TEST_CASE("a truncated recurrence is the convolution with the truncated kernel")
   check_kernel_form<false, 6>();
   check_kernel_form<true, 6>();
   check_kernel_form<true, 100>();
+}
+
+TEST_CASE("the recurrence obeys the laws of a module") {
+  laws::check_streaming_module<seqboat::Ema<5, 3, false>, sma::Eigen<double>>(1);
+  laws::check_module<seqboat::Ema<5, 3, true>, sma::Eigen<double>>(2);
+}
+
+TEST_CASE(
+    "a truncated recurrence obeys the laws of a module, its kernel shorter than the sequence, as long and "
+    "longer") {
+  laws::check_streaming_module<seqboat::Ema<5, 3, false, 6>, sma::Eigen<double>>(3);
+  laws::check_module<seqboat::Ema<5, 3, true, 6>, sma::Eigen<double>>(4);
+  for (const Index length : {5, 6, 7}) {
+    laws::check_gradients<seqboat::Ema<5, 3, false, 6>, sma::Eigen<double>>({length}, 5);
+    laws::check_gradients<seqboat::Ema<5, 3, true, 6>, sma::Eigen<double>>({length}, 6);
+    laws::check_stream_is_whole<seqboat::Ema<5, 3, false, 6>, sma::Eigen<double>>(length, 7);
+  }
+}
+
+TEST_CASE("a recurrence cut after one step keeps no memory") {
+  laws::check_gradients<seqboat::Ema<5, 3, false, 1>, sma::Eigen<double>>({0, 1, 9}, 8);
+  laws::check_stream_is_whole<seqboat::Ema<5, 3, false, 1>, sma::Eigen<double>>(9, 9);
+}
+
+TEST_CASE("only the causal recurrence streams") {
+  CHECK(sma::is_streamable<seqboat::Ema<5, 3, false>>());
+  CHECK(sma::is_streamable<seqboat::Ema<5, 3, false, 6>>());
+  CHECK(!sma::is_streamable<seqboat::Ema<5, 3, true>>());
 }
 
 TEST_CASE("a truncated recurrence in single precision stays with the one in double over 20,000 steps") {

@@ -7,29 +7,15 @@
 
 namespace sma {
 
-/// Names used by compile errors: which module, which number.
-template <std::size_t I, class M>
-struct At;
-template <Index Width>
-struct Produces;
-template <Index Width>
-struct Expects;
-
-/// False for every argument; its name and arguments are what a compile error shows.
-template <class... What>
-inline constexpr bool is_not_a_module = false;
-template <class... What>
-inline constexpr bool width_mismatch = false;
-
 namespace detail {
 
 template <std::size_t I, class M>
-constexpr bool check_module() {
+constexpr bool check_part() {
   if constexpr (Module<M>) {
     return true;
   } else {
     static_assert(is_not_a_module<At<I, M>>,
-                  "sma requires every part of a composition to be a Module: input_width, output_width, "
+                  "sma::Chain<A, B, ...> requires every part to be a Module: input_width, output_width, "
                   "forward, backward");
     return false;
   }
@@ -37,7 +23,7 @@ constexpr bool check_module() {
 
 template <std::size_t I, class Before, class After>
 constexpr bool check_pair() {
-  if constexpr (Before::output_width == After::input_width) {
+  if constexpr (!is_valid<Before>() || !is_valid<After>() || Before::output_width == After::input_width) {
     return true;
   } else {
     static_assert(width_mismatch<At<I, Before>, Produces<Before::output_width>, At<I + 1, After>,
@@ -52,7 +38,7 @@ template <class... Ms>
 constexpr bool check_chain() {
   return []<std::size_t... I>(std::index_sequence<I...>) {
     using Tuple = std::tuple<Ms...>;
-    if constexpr ((check_module<I, std::tuple_element_t<I, Tuple>>() && ...)) {
+    if constexpr ((check_part<I, std::tuple_element_t<I, Tuple>>() && ...)) {
       return []<std::size_t... J>(std::index_sequence<J...>) {
         return (check_pair<J, std::tuple_element_t<J, Tuple>, std::tuple_element_t<J + 1, Tuple>>() && ...);
       }(std::make_index_sequence<sizeof...(Ms) - 1>{});
@@ -85,6 +71,7 @@ template <FixedString Name, class M>
 struct Named : M {
   static constexpr auto child_name = Name;
   using Unnamed = M;
+  using named_type = Named;
 };
 
 namespace detail {
@@ -93,9 +80,11 @@ template <std::size_t I, class M>
 struct ChainChild {
   using type = Child<index_name<I>(), M>;
 };
-template <std::size_t I, FixedString Name, class M>
-struct ChainChild<I, Named<Name, M>> {
-  using type = Child<Name, M>;
+// nvcc matches no partial specialisation for Named<Name, M>, because of Name's deduced type.
+template <std::size_t I, class M>
+  requires std::is_same_v<typename M::named_type, M>
+struct ChainChild<I, M> {
+  using type = Child<M::child_name, typename M::Unnamed>;
 };
 
 template <class Sequence, class... Ms>
@@ -123,8 +112,8 @@ struct Chain {
   static_assert(sizeof...(Ms) > 0, "sma::Chain<A, ...> requires at least one module");
   static constexpr bool valid = detail::check_chain<Ms...>();
   static constexpr std::size_t size = sizeof...(Ms);
-  static constexpr Index input_width = detail::first_of<Ms...>::input_width;
-  static constexpr Index output_width = detail::last_of<Ms...>::output_width;
+  static constexpr Index input_width = detail::input_width_of<detail::first_of<Ms...>>();
+  static constexpr Index output_width = detail::output_width_of<detail::last_of<Ms...>>();
   static constexpr bool rowwise = (is_rowwise<Ms>() && ...);
   static constexpr bool causal = (is_causal<Ms>() && ...);
   static constexpr bool streamable = (is_streamable<Ms>() && ...);
@@ -192,7 +181,8 @@ struct Chain {
   }
 
  private:
-  static constexpr Index widest = std::max({Ms::output_width..., Ms::input_width...});
+  static constexpr Index widest =
+      std::max({detail::output_width_of<Ms>()..., detail::input_width_of<Ms>()...});
 
   template <std::size_t I, class C>
   static Sequences layout_from(C& ctx, const Sequences& s) {

@@ -5,17 +5,38 @@
 
 namespace sma {
 
+namespace detail {
+template <class L>
+constexpr bool check_repeat() {
+  if constexpr (!Module<L>) {
+    static_assert(
+        is_not_a_module<L>,
+        "sma::Repeat<N, L> requires 'L' to be a Module: input_width, output_width, forward, backward");
+    return false;
+  } else if constexpr (!is_valid<L>()) {
+    return false;
+  } else if constexpr (sma::sequences_per_output<L>() != 0) {
+    static_assert(changes_rows<L>, "sma::Repeat<N, L> requires a layer that keeps the rows of its input");
+    return false;
+  } else if constexpr (L::input_width != L::output_width) {
+    static_assert(width_mismatch<At<0, L>, Produces<L::output_width>, At<1, L>, Expects<L::input_width>>,
+                  "sma::Repeat<N, L> requires a layer whose output_width equals its input_width");
+    return false;
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
+
 /// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
 /// Parameters of layer i stand under "i.".
 template <Index N, class L>
 struct Repeat {
   using module_type = Repeat;
   static_assert(N > 0, "sma::Repeat<N, L> requires N > 0");
-  static_assert(width_mismatch<Produces<L::output_width>, Expects<L::input_width>> ||
-                    L::input_width == L::output_width,
-                "sma::Repeat<N, L> requires a layer whose output_width equals its input_width");
-  static constexpr Index input_width = L::input_width;
-  static constexpr Index output_width = L::output_width;
+  static constexpr bool valid = detail::check_repeat<L>();
+  static constexpr Index input_width = detail::input_width_of<L>();
+  static constexpr Index output_width = detail::output_width_of<L>();
   static constexpr bool rowwise = is_rowwise<L>();
   static constexpr bool causal = is_causal<L>();
   static constexpr bool streamable = is_streamable<L>();

@@ -4,17 +4,36 @@
 
 namespace sma {
 
+namespace detail {
+template <class M>
+constexpr bool check_residual() {
+  if constexpr (!Module<M>) {
+    static_assert(
+        is_not_a_module<M>,
+        "sma::Residual<M> requires 'M' to be a Module: input_width, output_width, forward, backward");
+    return false;
+  } else if constexpr (!is_valid<M>()) {
+    return false;
+  } else if constexpr (sma::sequences_per_output<M>() != 0) {
+    static_assert(changes_rows<M>, "sma::Residual<M> requires a module that keeps the rows of its input");
+    return false;
+  } else if constexpr (M::input_width != M::output_width) {
+    static_assert(width_mismatch<At<0, M>, Produces<M::output_width>, Expects<M::input_width>>,
+                  "sma::Residual<M> requires a module whose output_width equals its input_width");
+    return false;
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
+
 /// y = x + M(x). Its parameters are M's, under the same names.
 template <class M>
 struct Residual {
   using module_type = Residual;
-  static_assert(width_mismatch<At<0, M>, Produces<M::output_width>, Expects<M::input_width>> ||
-                    M::input_width == M::output_width,
-                "sma::Residual<M> requires a module whose output_width equals its input_width");
-  static_assert(sma::sequences_per_output<M>() == 0,
-                "sma::Residual<M> requires a module that keeps the rows of its input");
-  static constexpr Index input_width = M::input_width;
-  static constexpr Index output_width = M::output_width;
+  static constexpr bool valid = detail::check_residual<M>();
+  static constexpr Index input_width = detail::input_width_of<M>();
+  static constexpr Index output_width = detail::output_width_of<M>();
   static constexpr bool rowwise = is_rowwise<M>();
   static constexpr bool causal = is_causal<M>();
   static constexpr bool streamable = is_streamable<M>();

@@ -5,24 +5,34 @@
 namespace sma {
 
 namespace detail {
+template <class First, std::size_t I, class M>
+constexpr bool check_summand() {
+  if constexpr (!Module<M>) {
+    static_assert(is_not_a_module<At<I, M>>,
+                  "sma::Sum<A, B, ...> requires every part to be a Module: input_width, output_width, "
+                  "forward, backward");
+    return false;
+  } else if constexpr (!is_valid<First>() || !is_valid<M>()) {
+    return true;
+  } else if constexpr (sma::sequences_per_output<M>() != 0) {
+    static_assert(changes_rows<At<I, M>>,
+                  "sma::Sum<A, B, ...> requires modules that keep the rows of their input");
+    return false;
+  } else if constexpr (M::input_width != First::input_width || M::output_width != First::output_width) {
+    static_assert(
+        width_mismatch<At<0, First>, Expects<First::input_width>, Produces<First::output_width>, At<I, M>,
+                       Expects<M::input_width>, Produces<M::output_width>>,
+        "sma::Sum<A, B, ...> requires all modules to have the same input_width and the same output_width");
+    return false;
+  } else {
+    return true;
+  }
+}
+
 template <class... Ms>
 constexpr bool check_sum() {
   return []<std::size_t... I>(std::index_sequence<I...>) {
-    using First = first_of<Ms...>;
-    if constexpr ((check_module<I, Ms>() && ...)) {
-      return ([] {
-        constexpr bool equal =
-            Ms::input_width == First::input_width && Ms::output_width == First::output_width;
-        static_assert(
-            equal || width_mismatch<At<0, First>, Expects<First::input_width>, Produces<First::output_width>,
-                                    At<I, Ms>, Expects<Ms::input_width>, Produces<Ms::output_width>>,
-            "sma::Sum<A, B, ...> requires all modules to have the same input_width and the same "
-            "output_width");
-        return equal;
-      }() && ...);
-    } else {
-      return false;
-    }
+    return (check_summand<first_of<Ms...>, I, Ms>() && ...);
   }(std::index_sequence_for<Ms...>{});
 }
 }  // namespace detail
@@ -34,13 +44,11 @@ struct Sum {
   static_assert(sizeof...(Ms) > 0, "sma::Sum<A, ...> requires at least one module");
   static constexpr bool valid = detail::check_sum<Ms...>();
   static constexpr std::size_t size = sizeof...(Ms);
-  static constexpr Index input_width = detail::first_of<Ms...>::input_width;
-  static constexpr Index output_width = detail::first_of<Ms...>::output_width;
+  static constexpr Index input_width = detail::input_width_of<detail::first_of<Ms...>>();
+  static constexpr Index output_width = detail::output_width_of<detail::first_of<Ms...>>();
   static constexpr bool rowwise = (is_rowwise<Ms>() && ...);
   static constexpr bool causal = (is_causal<Ms>() && ...);
   static constexpr bool streamable = (is_streamable<Ms>() && ...);
-  static_assert(((sma::sequences_per_output<Ms>() == 0) && ...),
-                "sma::Sum<A, ...> requires modules that keep the rows of their input");
   using Children = detail::indexed_children<Ms...>;
   template <std::size_t I>
   using part = child_module<Sum, I>;

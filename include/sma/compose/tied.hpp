@@ -6,16 +6,35 @@
 
 namespace sma {
 
+namespace detail {
+template <class Body>
+constexpr bool check_tied() {
+  if constexpr (!Module<Body>) {
+    static_assert(is_not_a_module<Body>,
+                  "sma::TiedEmbedding<Vocabulary, Body> requires 'Body' to be a Module: input_width, "
+                  "output_width, forward, backward");
+    return false;
+  } else if constexpr (!is_valid<Body>()) {
+    return false;
+  } else if constexpr (Body::input_width != Body::output_width) {
+    static_assert(width_mismatch<At<0, Body>, Produces<Body::output_width>, Expects<Body::input_width>>,
+                  "sma::TiedEmbedding<Vocabulary, Body> requires a Body whose output_width equals its "
+                  "input_width");
+    return false;
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
+
 /// logits = Body(scale * E[token]) E^T: one matrix E (Vocabulary, Width) reads tokens and writes logits; scale is the root
 /// of `SquaredScale`; look-ups of token `Padding` (-1: none) leave no gradient. tokens (rows, 1), logits (rows, Vocabulary). Parameters: "embed_tokens.weight" and Body's.
-template <Index Vocabulary, class Body, Index SquaredScale = Body::input_width, Index Padding = -1>
+template <Index Vocabulary, class Body, Index SquaredScale = detail::input_width_of<Body>(),
+          Index Padding = -1>
 struct TiedEmbedding {
   using module_type = TiedEmbedding;
-  static_assert(
-      width_mismatch<At<0, Body>, Produces<Body::output_width>, Expects<Body::input_width>> ||
-          Body::input_width == Body::output_width,
-      "sma::TiedEmbedding<Vocabulary, Body> requires a Body whose output_width equals its input_width");
-  static constexpr Index width = Body::input_width;
+  static constexpr bool valid = detail::check_tied<Body>();
+  static constexpr Index width = detail::input_width_of<Body>();
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Vocabulary;
   static constexpr Index vocabulary = Vocabulary;

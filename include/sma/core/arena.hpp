@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <sma/core/config.hpp>
+#include <sma/kernels/elementwise.hpp>
 #include <vector>
 
 namespace sma {
@@ -37,8 +38,8 @@ class Arena {
     at_.used += bytes;
     peak_ = std::max(peak_, used());
 #ifdef SMA_POISON_FRESH_MEMORY
-    if constexpr (Backend::host_accessible)
-      std::fill(here, here + bytes, std::byte{0xFF});  // NaN, so that use before write shows
+    Backend::for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
+                            kernels::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
 #endif
     return reinterpret_cast<T*>(here);
   }
@@ -54,6 +55,14 @@ class Arena {
       blocks_.push_back({static_cast<std::byte*>(Backend::allocate(total)), total});
     }
     at_ = {};
+  }
+
+  /// Forgets everything and makes room for `bytes` in one block.
+  void reserve(std::size_t bytes) {
+    reset();
+    if (capacity() >= bytes) return;
+    free_all();
+    blocks_.push_back({static_cast<std::byte*>(Backend::allocate(bytes)), bytes});
   }
 
   [[nodiscard]] std::size_t capacity() const {

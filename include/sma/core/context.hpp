@@ -97,6 +97,11 @@ class Context {
     keep_.reset();
     scratch_.reset();
   }
+  /// Forgets everything and makes as much room as `other` has.
+  void match(const Context& other) {
+    keep_.reserve(other.keep_.capacity());
+    scratch_.reserve(other.scratch_.capacity());
+  }
   [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + scratch_.capacity(); }
 
  private:

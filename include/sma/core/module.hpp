@@ -6,6 +6,7 @@
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
 #include <concepts>
+#include <sma/core/diagnostics.hpp>
 #include <sma/core/parameters.hpp>
 #include <sma/core/sequences.hpp>
 #include <tuple>
@@ -27,7 +28,8 @@
 /// forward writes y. backward writes dx (unless dx is null: nobody asked) and adds to g. Memory that backward needs comes
 /// from `ctx.keep`, memory for the call alone from `ctx.scratch`.
 /// Optional members: `Children`, `Buffers`, `Metrics`, `trace_width`, `Stream` with `step` (streaming), `layout` (when the
-/// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`.
+/// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`, `valid` (a
+/// compile-time check of its own).
 namespace sma {
 
 namespace detail {
@@ -138,12 +140,33 @@ using saved_of = typename detail::SavedOf<M, S>::type;
 template <class M, class S>
 using stream_of = typename detail::StreamOf<M, S>::type;
 
-/// True for a type that has what every module must have: both widths.
+namespace detail {
+
+struct ModuleFunctions {
+  void forward();
+  void backward();
+};
+template <class M>
+struct WithModuleFunctions : M, ModuleFunctions {};
+
+/// A name that M has too is ambiguous here, whatever its parameters.
+template <class M>
+constexpr bool has_module_functions() {
+  if constexpr (std::is_class_v<M> && !std::is_final_v<M>)
+    return !requires { &WithModuleFunctions<M>::forward; } &&
+           !requires { &WithModuleFunctions<M>::backward; };
+  else
+    return std::is_class_v<M>;
+}
+
+}  // namespace detail
+
+/// True for a type that has what every module must have: both widths, forward and backward.
 template <class M>
 concept Module = requires {
   { M::input_width } -> std::convertible_to<Index>;
   { M::output_width } -> std::convertible_to<Index>;
-};
+} && detail::has_module_functions<M>();
 
 /// A module that looks at one row at a time, so that a row's output does not depend on its neighbours.
 template <class M>
@@ -206,6 +229,127 @@ constexpr Index sequences_per_output() {
 
 template <class M, class S>
 using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
+
+// ---- compile-time checks ---------------------------------------------------------------------------------------
+
+/// False for a composition whose parts do not fit, and for whatever holds one. A composition says what is wrong when its
+/// `valid` is read; everybody else keeps silent about it then.
+template <class M>
+constexpr bool is_valid() {
+  constexpr bool own = [] {
+    if constexpr (requires { M::valid; })
+      return M::valid;
+    else
+      return true;
+  }();
+  return own && []<class... Cs>(Children<Cs...>) {
+    return (is_valid<typename Cs::module>() && ... && true);
+  }(children_of<M>{});
+}
+
+template <class M, class S>
+struct Weights;
+template <class M, class S>
+struct Gradients;
+
+namespace detail {
+
+/// Widths of what may turn out not to be a module.
+template <class M>
+constexpr Index input_width_of() {
+  if constexpr (Module<M>)
+    return M::input_width;
+  else
+    return 0;
+}
+template <class M>
+constexpr Index output_width_of() {
+  if constexpr (Module<M>)
+    return M::output_width;
+  else
+    return 0;
+}
+
+/// Whether forward and backward of M and of everything inside it take what a network in context C gives them.
+template <class M, class C>
+constexpr bool check_calls() {
+  using S = typename C::Scalar;
+  using Element = input_element<M, S>;
+  constexpr bool children = []<class... Cs>(Children<Cs...>) {
+    return (check_calls<typename Cs::module, C>() && ... && true);
+  }(children_of<M>{});
+  if constexpr (!children) {
+    return false;
+  } else if constexpr (!Module<M> || requires { M::configures; }) {
+    return true;  // Skip, a configurator
+  } else if constexpr (!requires(C& ctx, const Sequences& s, Rows<const Element, M::input_width> x,
+                                 Rows<S, M::output_width> y, Weights<M, S> w,
+                                 saved_of<M, S>& saved) { M::forward(ctx, s, x, y, w, saved); }) {
+    static_assert(cannot_be_called<M>,
+                  "sma::Network requires every module's forward to be callable as "
+                  "M::forward(ctx, sequences, x, y, weights, saved)");
+    return false;
+  } else if constexpr (!requires(C& ctx, const Sequences& s, Rows<const S, M::output_width> dy,
+                                 Rows<Element, M::input_width> dx, Weights<M, S> w, Gradients<M, S> g,
+                                 saved_of<M, S>& saved) { M::backward(ctx, s, dy, dx, w, g, saved); }) {
+    static_assert(cannot_be_called<M>,
+                  "sma::Network requires every module's backward to be callable as "
+                  "M::backward(ctx, sequences, dy, dx, weights, gradients, saved)");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+/// Stands where a module should: `Network` has said so.
+struct NoModule {
+  static constexpr Index input_width = 0;
+  static constexpr Index output_width = 0;
+  static constexpr bool valid = false;
+};
+
+template <class M, class C>
+constexpr bool check_description() {
+  if constexpr (!Module<M>) {
+    static_assert(is_not_a_module<M>,
+                  "sma::Network<Description, Backend> requires 'Description' to be a Module: input_width, "
+                  "output_width, forward, backward");
+    return false;
+  } else if constexpr (!is_valid<M>()) {
+    return false;
+  } else {
+    return check_calls<canonical<M>, C>();
+  }
+}
+
+/// The innermost module that keeps M from streaming, or from being causal.
+template <class M, std::size_t I = 0>
+constexpr auto find_not_streaming() {
+  if constexpr (I == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_streamable<typename children_of<M>::template at<I>::module>())
+    return find_not_streaming<M, I + 1>();
+  else
+    return find_not_streaming<typename children_of<M>::template at<I>::module>();
+}
+template <class M, std::size_t I = 0>
+constexpr auto find_not_causal() {
+  if constexpr (I == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_causal<typename children_of<M>::template at<I>::module>())
+    return find_not_causal<M, I + 1>();
+  else
+    return find_not_causal<typename children_of<M>::template at<I>::module>();
+}
+
+}  // namespace detail
+
+/// The innermost module inside M that keeps it from streaming (M itself when each part alone would stream).
+template <class M>
+using not_streaming_part = typename decltype(detail::find_not_streaming<M>())::type;
+/// The same for being causal.
+template <class M>
+using not_causal_part = typename decltype(detail::find_not_causal<M>())::type;
 
 // ---- layout: four contiguous regions and two counters, all offsets known at compile time ------------------------
 
@@ -336,8 +480,8 @@ void visit_modules(const std::string& path, Extent at, Visitor&& visit) {
 
 template <class List>
 void append_entries(const std::string& path, Index base, std::vector<TensorEntry>& out) {
-  List::for_each([&]<FixedString Name, class Shape, class Init>(Param<Name, Shape, Init>, Index offset) {
-    out.push_back({join_path(path, Name.view()), base + offset, Shape::extents(), Shape::size});
+  List::for_each([&]<class P>(P, Index offset) {
+    out.push_back({join_path(path, P::name.view()), base + offset, P::shape::extents(), P::shape::size});
   });
 }
 
@@ -377,9 +521,10 @@ namespace detail {
 /// Initial values of a tensor list at `data`; each tensor draws from a stream of its own, keyed by its offset.
 template <class List, class S>
 void initialize_list(S* data, std::uint64_t seed, Index base) {
-  List::for_each([&]<FixedString Name, class Shape, class Init>(Param<Name, Shape, Init>, Index offset) {
+  List::for_each([&]<class P>(P, Index offset) {
     RandomSequence random(seed, static_cast<std::uint64_t>(base + offset));
-    for (Index i = 0; i < Shape::size; ++i) data[base + offset + i] = static_cast<S>(Init::value(random, i));
+    for (Index i = 0; i < P::shape::size; ++i)
+      data[base + offset + i] = static_cast<S>(P::initial::value(random, i));
   });
 }
 }  // namespace detail
@@ -407,11 +552,13 @@ Sequences output_sequences(C& ctx, const Sequences& s) {
 /// One streaming step: row x at time `s.positions[0]` to row y. Row-wise modules need no state and run forward on it.
 template <class M, class C, class In, class Out, class S>
 void step_module(C& ctx, const Sequences& s, In x, Out y, Weights<M, S> w, stream_of<M, S>& stream) {
-  static_assert(is_streamable<M>(),
-                "sma::step(x) requires every module to stream: causal, with a bounded state");
   auto scope = ctx.scope();
   if constexpr (requires { M::step(ctx, s, x, y, w, stream); }) {
     M::step(ctx, s, x, y, w, stream);
+  } else if constexpr (!is_rowwise<M>()) {
+    static_assert(cannot_be_called<M>,
+                  "sma::Network::step(stream, x, y) requires every module's step to be callable as "
+                  "M::step(ctx, sequences, x, y, weights, stream)");
   } else {
     saved_of<M, S> saved{};
     M::forward(ctx, s, x, y, w, saved);

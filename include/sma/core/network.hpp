@@ -18,7 +18,7 @@ struct Seed {
 /// How a network uses the machine. Results depend on `lanes` (the order of sums), never on `threads`.
 struct NetworkOptions {
   Index threads = 1;
-  Index lanes = 8;  // the batch is cut into at most this many shards
+  Index lanes = 8;  // the batch is cut into at most this many shards; a backend may allow fewer
 };
 
 /// A named number that a module reports after a step: an activation count, an auxiliary loss.
@@ -112,10 +112,11 @@ struct SumLanes {
 /// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
 /// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
 /// Throws `Error` for a token outside its vocabulary and for shapes that do not fit.
-template <class Description, Backend B>
+template <class Declared, Backend B>
 class Network {
-  static_assert(Module<Description>,
-                "sma::Network<Description, Backend> requires 'Description' to be a Module");
+  /// False: what is wrong has been said, once, and nothing of the description is instantiated.
+  using Fits = std::bool_constant<detail::check_description<Declared, Context<B>>()>;
+  using Description = std::conditional_t<Module<Declared>, canonical<Declared>, detail::NoModule>;
 
  public:
   using Scalar = typename B::Scalar;
@@ -131,18 +132,15 @@ class Network {
   static constexpr Index sequence_group = std::max<Index>(1, sequences_per_output<Description>());
 
   explicit Network(Seed seed, NetworkOptions options = {})
-      : options_(options),
-        team_(options.threads, options.lanes),
+      : options_(fitted(options)),
+        team_(options_.threads, options_.lanes),
         weights_(parameter_count),
         gradients_(parameter_count),
         buffers_(extent_of<Description>.buffers),
-        lane_gradients_(options.lanes * parameter_count),
+        lane_gradients_(options_.lanes * parameter_count),
         metrics_(static_cast<std::size_t>(extent_of<Description>.metrics)),
-        lane_metrics_(options.lanes * extent_of<Description>.metrics),
-        lanes_(static_cast<std::size_t>(options.lanes)) {
-    if (options.lanes < 1 || options.threads < 1)
-      throw Error("sma::Network: found " + std::to_string(options.threads) + " threads and " +
-                  std::to_string(options.lanes) + " lanes, expected at least one of each");
+        lane_metrics_(options_.lanes * extent_of<Description>.metrics),
+        lanes_(static_cast<std::size_t>(options_.lanes)) {
     settings_.seed = seed.value;
     for (auto& lane : lanes_) lane = std::make_unique<Lane>();
     std::vector<Scalar> w(static_cast<std::size_t>(parameter_count));
@@ -168,9 +166,11 @@ class Network {
     return {buffers_.data(), static_cast<std::size_t>(extent_of<Description>.buffers)};
   }
   void set_parameters(std::span<const Scalar> host) {
+    check_size("set_parameters", host.size(), parameter_count);
     weights_.upload(host.data(), static_cast<Index>(host.size()));
   }
   void set_buffers(std::span<const Scalar> host) {
+    check_size("set_buffers", host.size(), extent_of<Description>.buffers);
     buffers_.upload(host.data(), static_cast<Index>(host.size()));
   }
   void zero_gradients() { gradients_.fill(Scalar(0)); }
@@ -185,13 +185,17 @@ class Network {
 
   // ---- whole sequences --------------------------------------------------------------------------------------
 
-  /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call.
+  /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call; x itself is not
+  /// copied and must live until then.
   Output<Scalar, output_width> forward(const Batch<Element, input_width>& x) {
     return forward(x, std::span<Scalar>{});
   }
 
   /// The same, and `trace` (rows, trace_width) receives each router's weight of each branch at each row: 0 where skipped.
   Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
+    if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
+      throw Error("sma::Network::forward: found a trace of " + std::to_string(trace.size()) +
+                  " numbers, expected " + std::to_string(x.rows() * trace_width));
     prepare(x);
     if (!trace.empty()) {
       trace_.grow(x.rows() * trace_width);
@@ -203,6 +207,7 @@ class Network {
       l.context.trace = trace.empty() ? nullptr : trace_.data();
       run_forward(l);
     });
+    kept_ = training();
     finish_lanes(false);
     if constexpr (!B::host_accessible) {
       host_output_.resize(static_cast<std::size_t>(output_rows_ * output_width));
@@ -215,8 +220,8 @@ class Network {
   /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
   /// (null for token inputs). Requires training mode in the forward pass.
   Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
-    if (!training())
-      throw Error("sma::Network::backward: found inference mode, expected a forward pass in training mode");
+    if (!kept_)
+      throw Error("sma::Network::backward: expected a forward pass in training mode just before, found none");
     if (dy.rows != output_rows_)
       throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
                   std::to_string(output_rows_));
@@ -269,6 +274,7 @@ class Network {
       run_backward(l, lane, dy, nullptr);
     });
     finish_lanes(true);
+    if constexpr (!coupled) level_workers();
     LossSum total;
     for (Index lane = 0; lane < used_lanes_; ++lane) {
       total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
@@ -310,7 +316,11 @@ class Network {
     Stream& operator=(Stream&&) noexcept = default;
     ~Stream() = default;
     /// Back to the start of a sequence.
-    void reset() { clear(*state_); }
+    void reset() {
+      // In place: a large window's state does not fit on the stack.
+      std::destroy_at(state_.get());
+      std::construct_at(state_.get());
+    }
     /// Steps taken since the start.
     [[nodiscard]] Position time() const { return state_->time; }
 
@@ -322,25 +332,17 @@ class Network {
       std::int32_t offsets[2] = {0, 1};
       std::int32_t id = 0;
     };
-    static void clear(State& state) {
-      static_assert(std::is_trivially_copyable_v<State>, "a stream's state is plain data");
-      std::fill_n(reinterpret_cast<unsigned char*>(&state), sizeof(State), static_cast<unsigned char>(0));
-      state.offsets[1] = 1;
-    }
     std::unique_ptr<State> state_;
   };
 
   [[nodiscard]] Stream stream() const { return Stream(); }
 
-  /// One time step of one stream: x (input_width) in, y (output_width) out, O(1) in time and memory, no allocation after
-  /// the first step. Only for causal, streamable descriptions.
+  /// One time step of one stream: x (input_width) in, y (output_width) out, O(1) in time and memory, no allocation once
+  /// each branch of its routers has run. Only for causal, streamable descriptions.
   void step(Stream& stream, std::span<const Element, static_cast<std::size_t>(input_width)> x,
             std::span<Scalar, static_cast<std::size_t>(output_width)> y)
     requires(B::host_accessible)
   {
-    static_assert(
-        is_streamable<Description>(),
-        "sma::Network::step(stream, x, y) requires 'Description' to stream: causal, with a bounded state");
     check_tokens(x.data(), 1);
     auto& state = *stream.state_;
     Ctx& ctx = stream_context_;
@@ -348,8 +350,13 @@ class Network {
     ctx.settings.mode = Mode::inference;
     ctx.reset();
     const Sequences s{1, 1, state.offsets, &state.time, &state.id};
-    step_module(ctx, s, Rows<const Element, input_width>{x.data(), 1},
-                Rows<Scalar, output_width>{y.data(), 1}, all_weights(), state.modules);
+    if constexpr (!is_streamable<Description>())
+      static_assert(
+          does_not_stream<not_streaming_part<Description>>,
+          "sma::Network::step(stream, x, y) requires every module to stream: causal, with a bounded state");
+    else if constexpr (Fits::value)
+      step_module(ctx, s, Rows<const Element, input_width>{x.data(), 1},
+                  Rows<Scalar, output_width>{y.data(), 1}, all_weights(), state.modules);
     ++state.time;
   }
 
@@ -365,6 +372,21 @@ class Network {
     Index first_output = 0;
     Index output_rows = 0;
   };
+
+  static void check_size(const char* what, std::size_t found, Index expected) {
+    if (static_cast<Index>(found) != expected)
+      throw Error(std::string("sma::Network::") + what + ": found " + std::to_string(found) +
+                  " numbers, expected " + std::to_string(expected));
+  }
+
+  static NetworkOptions fitted(NetworkOptions options) {
+    if (options.lanes < 1 || options.threads < 1)
+      throw Error("sma::Network: found " + std::to_string(options.threads) + " threads and " +
+                  std::to_string(options.lanes) + " lanes, expected at least one of each");
+    if constexpr (requires { B::Team::max_lanes; })
+      options.lanes = std::min(options.lanes, B::Team::max_lanes);
+    return options;
+  }
 
   [[nodiscard]] Weights<Description, Scalar> all_weights() {
     return {weights_.data(), buffers_.data(), nullptr, 0, 0};
@@ -389,6 +411,7 @@ class Network {
 
   /// Cuts the batch into lanes and brings it to the backend's memory.
   void prepare(const Batch<Element, input_width>& x) {
+    kept_ = false;
     check_tokens(x.values().data(), static_cast<Index>(x.values().size()));
     if (x.count() % sequence_group != 0)
       throw Error("sma::Network: found " + std::to_string(x.count()) + " sequences, expected a multiple of " +
@@ -396,7 +419,7 @@ class Network {
     rows_ = x.rows();
     host_ = x.sequences();
     constexpr Index per_output = sequences_per_output<Description>();
-    output_rows_ = per_output == 0 ? rows_ : host_.count / per_output;
+    output_rows_ = per_output == 0 ? rows_ : host_.count / sequence_group;
     settings_.batch_sequences = std::max<Index>(host_.count, 1);
     output_.grow(output_rows_ * output_width);
     loss_sums_.resize(lanes_.size());
@@ -435,6 +458,19 @@ class Network {
     return (host_.begin(sequence) + host_.end(std::min(sequence + sequence_group, host_.count) - 1) + 1) / 2;
   }
 
+  /// Gives every worker's memory the size of the largest: which of them runs which lane differs from step to step, and must not
+  /// make one allocate after warm-up.
+  void level_workers() {
+    const auto workers = static_cast<std::size_t>(std::min(options_.threads, options_.lanes));
+    std::size_t sequences = 0;
+    for (std::size_t i = 0; i < workers; ++i) sequences = std::max(sequences, lanes_[i]->offsets.capacity());
+    for (std::size_t i = 0; i < workers; ++i) {
+      for (std::size_t j = 0; j < workers; ++j) lanes_[i]->context.match(lanes_[j]->context);
+      lanes_[i]->offsets.reserve(sequences);
+      if constexpr (!B::host_accessible) lanes_[i]->device_offsets.grow(static_cast<Index>(sequences));
+    }
+  }
+
   Lane& begin_lane(Index lane, Lane& l, Index index) {
     const Index first = cuts_[static_cast<std::size_t>(lane)];
     const Index last = cuts_[static_cast<std::size_t>(lane) + 1];
@@ -469,10 +505,11 @@ class Network {
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     l.context.launch(kernels::Fill<double>{w.metric_data, extent_of<Description>.metrics, 0.0});
-    Description::forward(
-        l.context, l.sequences, l.x,
-        Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows}, w,
-        l.saved);
+    if constexpr (Fits::value)
+      Description::forward(
+          l.context, l.sequences, l.x,
+          Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows}, w,
+          l.saved);
   }
 
   void zero_lane_gradients(Lane& l, Index lane) {
@@ -484,7 +521,9 @@ class Network {
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};
-    if constexpr (takes_tokens<Description>()) {
+    if constexpr (!Fits::value) {
+      return;
+    } else if constexpr (takes_tokens<Description>()) {
       Description::backward(l.context, l.sequences, dy, Rows<Token, 1>{}, w, g, l.saved);
     } else {
       const Rows<Scalar, input_width> dx =
@@ -536,6 +575,7 @@ class Network {
   Index used_lanes_ = 1;
   Index rows_ = 0;
   Index output_rows_ = 0;
+  bool kept_ = false;  // the last pass was a forward pass in training mode
   Sequences host_;
   Sequences device_;
   const Element* input_ = nullptr;

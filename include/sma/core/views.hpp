@@ -25,9 +25,10 @@ struct Rows {
     return {data + begin, rows, stride};
   }
 
-  SMA_HD operator Rows<const T, Width>() const  // NOLINT: a view of mutable rows is a view of const rows
-    requires(!std::is_const_v<T>)
-  {
+  /// A view of mutable rows is a view of const rows. A template, because nvcc warns of a conversion of `Rows<const T>` to itself.
+  template <class U>
+    requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
+  SMA_HD operator Rows<U, Width>() const {  // NOLINT: implicit
     return {data, rows, stride};
   }
 };

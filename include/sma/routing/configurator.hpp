@@ -32,8 +32,49 @@ constexpr bool anneals() {
   return requires { Estimator::temperature(0.5); };
 }
 template <class Rule, class T, Index M>
-constexpr bool selects_steps() {
-  return requires(const T* p, std::uint8_t* a) { Rule::template select<T, M>(p, a); };
+inline constexpr bool selects_steps =
+    requires(const T* p, std::uint8_t* a) { Rule::template select<T, M>(p, a); };
+
+template <class Rule, class T, Index M>
+inline constexpr bool selects_sequences = requires(const T* p, Index length, std::uint8_t* a) {
+  Rule::template select_sequence<T, M>(p, length, a);
+};
+
+/// What LatentConfigurator needs, whatever the scalar type.
+template <class Rule>
+concept SelectionRule = requires {
+  { Rule::causal } -> std::convertible_to<bool>;
+  { Rule::competition } -> std::convertible_to<Competition>;
+} && (selects_steps<Rule, float, 1> || selects_sequences<Rule, float, 1>);
+template <class Estimator>
+concept GradientEstimator = requires(float p) {
+  { Estimator::gate } -> std::convertible_to<Gate>;
+  { Estimator::weight(p) } -> std::convertible_to<float>;
+  { Estimator::slope(p) } -> std::convertible_to<float>;
+};
+
+template <class Rule, class Estimator, Index M>
+constexpr bool check_configurator() {
+  if constexpr (!SelectionRule<Rule>) {
+    static_assert(
+        is_not_a_rule<Rule>,
+        "sma::LatentConfigurator<Width, Rule, Estimator> requires 'Rule' to have causal, competition, "
+        "and select or select_sequence");
+    return false;
+  } else if constexpr (!GradientEstimator<Estimator>) {
+    static_assert(
+        is_not_an_estimator<Estimator>,
+        "sma::LatentConfigurator<Width, Rule, Estimator> requires 'Estimator' to have gate, weight(p) "
+        "and slope(p)");
+    return false;
+  } else if constexpr (requires { requires Rule::least_branches > M; }) {
+    static_assert(too_few_branches<Rule, Has<M>, Needs<Rule::least_branches>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires at least as many branches as its "
+                  "selection rule chooses");
+    return false;
+  } else {
+    return true;
+  }
 }
 
 }  // namespace detail
@@ -134,7 +175,7 @@ struct Decide {
     T v[M];
     gating.scores(u.row(t), ids[t], v);
     gating.probabilities(v, p + t * M);
-    if constexpr (sma::detail::selects_steps<Rule, T, M>())
+    if constexpr (sma::detail::selects_steps<Rule, T, M>)
       Rule::template select<T, M>(p + t * M, active + t * M);
   }
 };
@@ -151,6 +192,8 @@ struct DecideSequence {
   }
 };
 
+/// One index is one branch of one row. Not a loop over the branches of a row: g++ 12 miscompiles that for two branches with -O3
+/// and AVX2 or AVX-512 (a masked load in an interleaved group).
 template <class T, class Estimator, Index M>
 struct WeighDecisions {
   const T* p;
@@ -161,13 +204,11 @@ struct WeighDecisions {
   Index trace_columns;
   Index trace_first;
   const std::int32_t* ids;
-  SMA_HD Index extent() const { return rows; }
-  SMA_HD void operator()(Index t) const {
-    for (Index i = 0; i < M; ++i) {
-      const Index e = t * M + i;
-      weight[e] = active[e] != 0 ? Estimator::weight(p[e]) : T(0);
-      if (trace != nullptr) trace[static_cast<Index>(ids[t]) * trace_columns + trace_first + i] = weight[e];
-    }
+  SMA_HD Index extent() const { return rows * M; }
+  SMA_HD void operator()(Index e) const {
+    weight[e] = active[e] != 0 ? Estimator::weight(p[e]) : T(0);
+    if (trace != nullptr)
+      trace[static_cast<Index>(ids[e / M]) * trace_columns + trace_first + e % M] = weight[e];
   }
 };
 
@@ -313,7 +354,10 @@ struct LatentConfigurator {
     static constexpr Index input_width = Width;
     static constexpr Index output_width = M;
     static constexpr Index branches = M;
+    static constexpr bool valid = detail::check_configurator<Rule, Estimator, M>();
+    static constexpr bool configures = true;
     static constexpr bool causal = Rule::causal;
+    static constexpr bool streamable = Rule::causal;
     static constexpr Index logits = GatingOf<float>::logits;
     static constexpr bool learns_temperature =
         Options::learned_temperature && Estimator::gate == Gate::softmax && !detail::anneals<Estimator>();
@@ -364,7 +408,7 @@ struct LatentConfigurator {
       detail::linear_forward(ctx, x, w.data, w.data + logits * Width, saved.u);
       ctx.launch(
           kernels::Decide<S, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p, saved.made.active});
-      if constexpr (!detail::selects_steps<Rule, S, M>())
+      if constexpr (!detail::selects_steps<Rule, S, M>)
         ctx.launch(kernels::DecideSequence<S, Rule, M>{s, saved.p, saved.made.active});
       ctx.launch(kernels::WeighDecisions<S, Estimator, M>{saved.p, saved.made.active, s.rows,
                                                           saved.made.weight, ctx.trace, ctx.trace_columns,

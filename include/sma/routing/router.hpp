@@ -11,10 +11,14 @@ template <FixedString Name, class M>
 struct Branch {
   static constexpr auto name = Name;
   using module = M;
+  using branch_type = Branch;
 };
 
 /// A branch that runs nothing: a step that chooses it alone gets exact zero.
-struct Skip {};
+struct Skip {
+  static constexpr bool causal = true;
+  static constexpr bool streamable = true;
+};
 
 /// The same, with its name.
 using SkipBranch = Branch<"skip", Skip>;
@@ -26,13 +30,15 @@ inline constexpr bool is_skip = std::is_same_v<M, Skip>;
 
 template <class B>
 struct IsBranch : std::false_type {};
-template <FixedString Name, class M>
-struct IsBranch<Branch<Name, M>> : std::true_type {};
+// nvcc matches no partial specialisation for Branch<Name, M>, because of Name's deduced type.
+template <class B>
+  requires std::is_same_v<typename B::branch_type, B>
+struct IsBranch<B> : std::true_type {};
 
 template <std::size_t I, Index In, Index Out, class B>
 constexpr bool check_branch() {
   if constexpr (!IsBranch<B>::value) {
-    static_assert(is_not_a_module<At<I, B>>,
+    static_assert(is_not_a_branch<At<I, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires every argument after the first "
                   "to be a Branch");
     return false;
@@ -43,19 +49,66 @@ constexpr bool check_branch() {
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires 'M' to be a Module: input_width, "
                   "output_width, forward, backward");
     return false;
-  } else {
-    constexpr bool in = B::module::input_width == In;
-    static_assert(in || width_mismatch<At<I, B>, Expects<B::module::input_width>, Produces<In>>,
+  } else if constexpr (!is_valid<typename B::module>()) {
+    return false;
+  } else if constexpr (B::module::input_width != In) {
+    static_assert(width_mismatch<At<I, B>, Expects<B::module::input_width>, Produces<In>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires each branch's input_width to "
                   "equal the configurator's");
-    constexpr bool out = B::module::output_width == Out;
-    static_assert(out || width_mismatch<At<I, B>, Produces<B::module::output_width>, Expects<Out>>,
+    return false;
+  } else if constexpr (B::module::output_width != Out) {
+    static_assert(width_mismatch<At<I, B>, Produces<B::module::output_width>, Expects<Out>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires all branches to have the same "
                   "output_width");
-    static_assert(sma::sequences_per_output<typename B::module>() == 0,
+    return false;
+  } else if constexpr (sma::sequences_per_output<typename B::module>() != 0) {
+    static_assert(changes_rows<At<I, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires branches that keep the rows of "
                   "their input");
-    return in && out;
+    return false;
+  } else {
+    return true;
+  }
+}
+
+template <class Configurator>
+concept IsConfigurator = requires {
+  { Configurator::input_width } -> std::convertible_to<Index>;
+  { Configurator::causal } -> std::convertible_to<bool>;
+  typename Configurator::template For<1>;
+};
+
+/// Stands where a configurator should: `check_router` has said so.
+struct NoConfigurator {
+  static constexpr Index input_width = 0;
+  static constexpr bool causal = true;
+  template <Index M>
+  struct For {
+    static constexpr bool configures = true;
+  };
+};
+template <class Configurator>
+struct ConfiguratorOr {
+  using type = NoConfigurator;
+};
+template <IsConfigurator Configurator>
+struct ConfiguratorOr<Configurator> {
+  using type = Configurator;
+};
+
+template <class Configurator, Index Out, class... Branches>
+constexpr bool check_router() {
+  if constexpr (!IsConfigurator<Configurator>) {
+    static_assert(is_not_a_configurator<Configurator>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires its first argument to be a "
+                  "configurator: input_width, causal, For<branches>");
+    return false;
+  } else if constexpr (!is_valid<typename Configurator::template For<sizeof...(Branches)>>()) {
+    return false;
+  } else {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return (check_branch<I, Configurator::input_width, Out, Branches>() && ...);
+    }(std::index_sequence_for<Branches...>{});
   }
 }
 
@@ -63,20 +116,7 @@ constexpr bool check_branch() {
 template <class... Ms>
 constexpr Index first_output_width() {
   Index width = 0;
-  ((width = [] {
-     if constexpr (Module<Ms>)
-       return Ms::output_width;
-     else
-       return Index{0};
-   }() != 0 && width == 0
-                ? [] {
-                    if constexpr (Module<Ms>)
-                      return Ms::output_width;
-                    else
-                      return Index{0};
-                  }()
-                : width),
-   ...);
+  ((width = width != 0 ? width : output_width_of<Ms>()), ...);
   return width;
 }
 
@@ -100,10 +140,11 @@ struct BranchModule {
   using type = Skip;  // for what is not a Branch; check_branch has said so
   static constexpr FixedString name = "invalid";
 };
-template <FixedString Name, class M>
-struct BranchModule<Branch<Name, M>> {
-  using type = M;
-  static constexpr auto name = Name;
+template <class B>
+  requires IsBranch<B>::value
+struct BranchModule<B> {
+  using type = typename B::module;
+  static constexpr auto name = B::name;
 };
 
 }  // namespace detail
@@ -123,19 +164,18 @@ struct Router {
   static_assert(sizeof...(Branches) > 0,
                 "sma::Router<Configurator, Branch<Name, M>, ...> requires at least one branch");
   static constexpr Index branches = sizeof...(Branches);
-  static constexpr Index input_width = Configurator::input_width;
+  using UsedConfigurator = typename detail::ConfiguratorOr<Configurator>::type;
+  static constexpr Index input_width = UsedConfigurator::input_width;
   static constexpr Index output_width =
       detail::first_output_width<typename detail::BranchModule<Branches>::type...>();
-  static constexpr bool valid = []<std::size_t... I>(std::index_sequence<I...>) {
-    return (detail::check_branch<I, input_width, output_width, Branches>() && ...);
-  }(std::index_sequence_for<Branches...>{});
+  static constexpr bool valid = detail::check_router<Configurator, output_width, Branches...>();
   static constexpr bool rowwise = false;
   static constexpr bool causal =
-      Configurator::causal &&
+      UsedConfigurator::causal &&
       (detail::branch_is_causal<typename detail::BranchModule<Branches>::type>() && ...);
   static constexpr bool streamable =
       causal && (detail::branch_streams<typename detail::BranchModule<Branches>::type>() && ...);
-  using BoundConfigurator = typename Configurator::template For<branches>;
+  using BoundConfigurator = typename UsedConfigurator::template For<branches>;
   using Children = sma::Children<
       Child<"configurator", BoundConfigurator>,
       Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;

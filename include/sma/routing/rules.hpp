@@ -10,6 +10,9 @@
 /// or, for a rule that looks at a whole sequence (`p` and `active` hold `length` steps of M entries),
 ///     template <class T, Index M> SMA_HD static void select_sequence(const T* p, Index length, std::uint8_t* active);
 ///
+/// and, optionally,
+///     static constexpr Index least_branches;      // a router with fewer does not compile
+///
 /// A rule of yours plugs in the same way. Decisions carry no gradient; what crosses them is the estimator's business.
 namespace sma {
 
@@ -45,9 +48,9 @@ struct TopK {
   static_assert(K > 0, "sma::TopK<K> requires K > 0");
   static constexpr bool causal = true;
   static constexpr Competition competition = Competition::among;
+  static constexpr Index least_branches = K;
   template <class T, Index M>
   SMA_HD static void select(const T* p, std::uint8_t* active) {
-    static_assert(K <= M, "sma::TopK<K> requires at least K branches");
     for (Index i = 0; i < M; ++i) {
       Index before = 0;
       for (Index j = 0; j < M; ++j) before += (p[j] > p[i] || (p[j] == p[i] && j < i)) ? 1 : 0;

@@ -1,0 +1,15 @@
+#pragma once
+
+/// The Thrust backend: `sma::Network<Description, sma::Thrust<sma::cuda, float>>`, and the same with sma::omp, sma::tbb and
+/// sma::cpp for machines without a GPU. Compile `cuda` with nvcc, the others with the host compiler; CCCL's directory stands
+/// before the compiler's own, which may hold an older Thrust.
+///
+/// A kernel runs in its plain form, one index a thread, but for
+///   compaction.hpp   CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence
+///   reductions.hpp   ColumnSum, OrderedSum: blocks of rows; RouterMetrics: a thread a sequence
+/// Matrix products, the EMA's recurrence and attention have no form of their own yet.
+
+#include <sma/thrust/backend.hpp>
+#include <sma/thrust/compaction.hpp>
+#include <sma/thrust/reductions.hpp>
+#include <sma/thrust/systems.hpp>

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
+
+#include <cstddef>
+#include <new>
+#include <sma/core/context.hpp>
+#include <sma/thrust/systems.hpp>
+
+namespace sma {
+
+namespace detail {
+
+/// One shard, the whole batch, on the calling thread: the system's threads share every kernel's rows instead.
+class OneLaneTeam {
+ public:
+  static constexpr Index max_lanes = 1;
+
+  OneLaneTeam(Index, Index) {}
+
+  /// A single shard meets nobody.
+  struct Reducer {
+    template <class T>
+    void all_reduce(Index, T*, Index) const {}
+  };
+  Reducer* reducer(Index) { return nullptr; }
+
+  template <class Task>
+  void run(Index lanes, bool, const Task& task) {
+    for (Index lane = 0; lane < lanes; ++lane) task(lane, Index{0});
+  }
+};
+
+}  // namespace detail
+
+/// GPU and many-thread backend over Thrust, scalar float or double: `sma::Thrust<sma::cuda, float>`; systems cuda, omp, tbb and
+/// cpp.
+///
+/// Memory is the system's, by Thrust's malloc. It counts as out of the host's reach with every system, so that what runs with
+/// omp, tbb or cpp on a machine without a GPU is what runs with one: input goes up, output comes down, and the library never
+/// follows a pointer of the backend on the host.
+/// `NetworkOptions::lanes` is held down to one and `threads` has no meaning: a kernel's indices are what runs in parallel, on
+/// as many threads as the system has (omp: OMP_NUM_THREADS). Results do not depend on how many they are.
+/// Networks do not stream yet: `Network::step` requires a backend whose memory the host can reach.
+template <class System, class ScalarType>
+struct Thrust {
+  using Scalar = ScalarType;
+  using Team = detail::OneLaneTeam;
+  static constexpr bool host_accessible = false;
+
+  /// How Thrust's algorithms are called: `thrust::inclusive_scan(B::policy(), ...)`.
+  static auto policy() { return detail::ThrustSystem<System>::policy(); }
+
+  /// Throws std::bad_alloc.
+  static void* allocate(std::size_t bytes) {
+    void* data = ::thrust::raw_pointer_cast(::thrust::malloc(policy(), bytes));
+    if (data == nullptr && bytes > 0) throw std::bad_alloc();
+    return data;
+  }
+  static void deallocate(void* data) { ::thrust::free(policy(), data); }
+  static void upload(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) detail::ThrustSystem<System>::copy_in(to, from, bytes);
+  }
+  static void download(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) detail::ThrustSystem<System>::copy_out(to, from, bytes);
+  }
+
+  template <class F>
+  static void for_each_index(Index count, const F& f) {
+    const ::thrust::counting_iterator<Index> first(0);
+    if (count > 0) ::thrust::for_each(policy(), first, first + count, f);
+  }
+};
+
+}  // namespace sma

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <sma/kernels/elementwise.hpp>
+#include <sma/routing/configurator.hpp>
+#include <sma/thrust/backend.hpp>
+#include <sma/train/loss.hpp>
+
+/// Sums over the rows of a batch with rows in parallel, in an order that depends on the number of rows alone: the same bits
+/// with any number of threads, which Thrust's own reductions do not promise.
+namespace sma {
+
+namespace detail {
+/// Rows that one index sums; sums of so few keep single precision honest over long batches.
+inline constexpr Index kRowsPerSum = 64;
+}  // namespace detail
+
+namespace kernels {
+
+/// partial[b][c] = sum of term(r, c) over the rows r of block b.
+template <class T, Index Width, class Term>
+struct BlockSums {
+  Index rows;
+  Term term;
+  Rows<T, Width> partial;  // (blocks, Width)
+  SMA_HD Index extent() const { return partial.rows * Width; }
+  SMA_HD void operator()(Index e) const {
+    const Index block = e / Width;
+    const Index c = e % Width;
+    const Index first = block * sma::detail::kRowsPerSum;
+    const Index last = first + sma::detail::kRowsPerSum < rows ? first + sma::detail::kRowsPerSum : rows;
+    T total = 0;
+    for (Index r = first; r < last; ++r) total += term(r, c);
+    partial(block, c) = total;
+  }
+};
+
+/// A router's metrics of each sequence on its own.
+template <class Metrics, Index Slots>
+struct SequenceMetrics {
+  Metrics whole;
+  Rows<double, Slots> partial;  // (sequences, Slots)
+  SMA_HD Index extent() const { return partial.rows; }
+  SMA_HD void operator()(Index q) const {
+    Metrics one = whole;
+    one.s.rows = whole.s.length(q);
+    one.s.count = 1;
+    one.s.offsets += q;
+    one.slots = partial.row(q);
+    for (Index i = 0; i < Slots; ++i) one.slots[i] = 0;
+    one(0);
+  }
+};
+
+}  // namespace kernels
+
+/// Blocks of rows first, then the blocks' sums in the same way, until few are left.
+template <class System, class S, class T, Index Width, class Term>
+void run(Context<Thrust<System, S>>& ctx, const kernels::ColumnSum<T, Width, Term>& k) {
+  if (k.rows <= detail::kRowsPerSum) {
+    Thrust<System, S>::for_each_index(k.extent(), k);
+    return;
+  }
+  auto scope = ctx.scope();
+  const Index blocks = (k.rows + detail::kRowsPerSum - 1) / detail::kRowsPerSum;
+  const Rows<T, Width> partial{ctx.template scratch<T>(blocks * Width), blocks};
+  using Element = kernels::ElementTerm<T, Width>;
+  ctx.launch(kernels::BlockSums<T, Width, Term>{k.rows, k.term, partial});
+  ctx.launch(kernels::ColumnSum<T, Width, Element>{blocks, Element{partial}, k.out});
+}
+
+template <class System, class S, class T, class Gate, Index M>
+void run(Context<Thrust<System, S>>& ctx, const kernels::RouterMetrics<T, Gate, M>& k) {
+  constexpr Index slots = 4 + 2 * M;
+  auto scope = ctx.scope();
+  const Rows<double, slots> partial{ctx.template scratch<double>(k.s.count * slots), k.s.count};
+  using Element = kernels::ElementTerm<double, slots>;
+  ctx.launch(kernels::SequenceMetrics<kernels::RouterMetrics<T, Gate, M>, slots>{k, partial});
+  ctx.launch(kernels::ColumnSum<double, slots, Element>{k.s.count, Element{partial}, k.slots});
+}
+
+template <class System, class S>
+void run(Context<Thrust<System, S>>& ctx, const kernels::OrderedSum& k) {
+  using Element = kernels::ElementTerm<double, 1>;
+  ctx.launch(kernels::Fill<double>{k.out, 1, 0.0});
+  ctx.launch(kernels::ColumnSum<double, 1, Element>{k.count, Element{{k.x, k.count}}, k.out});
+}
+
+}  // namespace sma

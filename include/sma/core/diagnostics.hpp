@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <sma/core/config.hpp>
+
+/// The words of compile errors. A `static_assert` on one of the variables below shows its name and its arguments: which
+/// module, at which place, which number.
+namespace sma {
+
+/// Part or branch number I, from 0.
+template <std::size_t I, class M>
+struct At;
+template <Index Width>
+struct Produces;
+template <Index Width>
+struct Expects;
+template <Index Number>
+struct Has;
+template <Index Number>
+struct Needs;
+
+/// False for every argument.
+template <class... What>
+inline constexpr bool is_not_a_module = false;
+template <class... What>
+inline constexpr bool is_not_a_branch = false;
+template <class... What>
+inline constexpr bool is_not_a_configurator = false;
+template <class... What>
+inline constexpr bool is_not_a_rule = false;
+template <class... What>
+inline constexpr bool is_not_an_estimator = false;
+template <class... What>
+inline constexpr bool width_mismatch = false;
+template <class... What>
+inline constexpr bool changes_rows = false;
+template <class... What>
+inline constexpr bool too_few_branches = false;
+template <class... What>
+inline constexpr bool cannot_be_called = false;
+template <class... What>
+inline constexpr bool does_not_stream = false;
+template <class... What>
+inline constexpr bool is_not_causal = false;
+
+}  // namespace sma

@@ -1,0 +1,28 @@
+// expected-error: sma::Network requires every module's backward to be callable as M::backward(ctx, sequences, dy, dx, weights, gradients, saved)
+// expected-error: Twice
+
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+#include <vector>
+
+struct Twice {
+  static constexpr sma::Index input_width = 16, output_width = 16;
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<S, 16> y,
+                      sma::Weights<Twice, S>, sma::NoState&) {
+    ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), x, y});
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx) {
+    if (dx) ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), dy, dx});
+  }
+};
+
+int main() {
+  sma::Network<sma::Chain<sma::LayerNorm<16>, Twice>, sma::Eigen<float>> net{sma::Seed{1}};
+  net.training(true);
+  const sma::Batch<float, 16> x{7};
+  const std::vector<float> dy(7 * 16);
+  net.forward(x);
+  net.backward({dy.data(), 7});
+}

@@ -1,0 +1,21 @@
+// expected-error: sma::LatentConfigurator<Width, Rule, Estimator> requires 'Estimator' to have gate, weight(p) and slope(p)
+// expected-error: Squared
+
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+
+struct Squared {
+  static constexpr sma::Gate gate = sma::Gate::softmax;
+  template <class T>
+  static T slope(T p) {
+    return 2 * p;
+  }
+};
+struct Mixture : sma::Router<sma::LatentConfigurator<16, sma::Independent, Squared>,
+                             sma::Branch<"map", sma::Linear<16, 16>>> {};
+
+int main() {
+  sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}};
+  const sma::Batch<float, 16> x{7};
+  net.forward(x);
+}

@@ -1,0 +1,161 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+#include <sma/train/loss.hpp>
+#include <sma/train/optimizer.hpp>
+#include <support/laws.hpp>
+#include <support/neighbour.hpp>
+
+// This file replaces the program's operator new by one that counts. Other files of the executable do not notice.
+
+namespace {
+
+std::atomic<long> allocations{0};
+
+void* counted(std::size_t size, std::size_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t whole = (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, whole);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// Not inlined: g++ would compare `free` with the operator new it stands in for, and warn.
+#define SMA_TEST_OPERATOR [[gnu::noinline]]
+SMA_TEST_OPERATOR void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+SMA_TEST_OPERATOR void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
+SMA_TEST_OPERATOR void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+SMA_TEST_OPERATOR void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+SMA_TEST_OPERATOR void operator delete(void* memory) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete[](void* memory) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+SMA_TEST_OPERATOR void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+SMA_TEST_OPERATOR void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+#undef SMA_TEST_OPERATOR
+
+namespace {
+
+using sma::Index;
+
+struct Mixture
+    : sma::Router<sma::LatentConfigurator<8, sma::Independent, sma::Confidence>,
+                  sma::Branch<"mlp", sma::FeedForward<8, 12>>, sma::Branch<"neighbour", user::Neighbour<8>>> {
+};
+using Layer = sma::Residual<sma::Chain<sma::LayerNorm<8>, Mixture, sma::Dropout<8, std::ratio<1, 10>>>>;
+using Model = sma::Chain<sma::TokenEmbedding<9, 8>, sma::Repeat<2, Layer>, sma::BatchNorm<8>,
+                         sma::MeanPool<8>, sma::Linear<8, 3>>;
+using Net = sma::Network<Model, sma::Eigen<float>>;
+
+/// Allocations in `count` calls of f, after a first one with every branch active (the most memory that f can need) and a
+/// second one, in which what overflowed becomes one block.
+template <class N, class F>
+long allocations_in(N& net, int count, const F& f) {
+  const auto w = laws::parameters_of(net);
+  laws::Force{laws::Decision::all}(net);
+  f();
+  f();
+  net.set_parameters(w);
+  const long before = allocations;
+  for (int i = 0; i < count; ++i) f();
+  return allocations - before;
+}
+
+const laws::Lengths kLengths{300, 0, 1, 2000, 40};
+
+}  // namespace
+
+TEST_CASE("the counter counts") {
+  const long before = allocations;
+  const std::vector<double> some(100);
+  CHECK(allocations == before + 1);
+  void* aligned = sma::Eigen<float>::allocate(10);
+  CHECK(allocations == before + 2);
+  sma::Eigen<float>::deallocate(aligned);
+}
+
+TEST_CASE("forward and backward allocate nothing after warm-up, whatever the number of threads") {
+  for (const Index threads : {1, 2}) {
+    Net net(sma::Seed{1}, {.threads = threads, .lanes = 4});
+    laws::randomize(net, 1);
+    net.training(true);
+    const auto x = laws::random_input<Net>(kLengths, 1);
+    const std::vector<float> dy(5 * 3, 1.0F);
+    CHECK(allocations_in(net, 5, [&] {
+            net.forward(x);
+            net.backward({dy.data(), 5});
+            net.settings().step += 1;
+          }) == 0);
+  }
+}
+
+TEST_CASE("a training step, accumulate and AdamW, allocates nothing after warm-up") {
+  for (const Index threads : {1, 2}) {
+    Net net(sma::Seed{1}, {.threads = threads, .lanes = 4});
+    laws::randomize(net, 1);
+    sma::AdamW<Net> optimizer(net);
+    const auto x = laws::random_input<Net>(kLengths, 1);
+    const std::vector<std::int32_t> targets{0, 1, 2, 1, 0};
+    CHECK(allocations_in(net, 5, [&] {
+            net.zero_gradients();
+            net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 0.2);
+            optimizer.step(1e-4, sma::clip_factor(optimizer.gradient_norm(), 1.0));
+            net.settings().step += 1;
+          }) == 0);
+  }
+}
+
+TEST_CASE(
+    "it does not matter which thread's turn it is: one that slept through warm-up allocates nothing either") {
+  // Without batch norm lanes are taken by whichever thread is free, so that over many steps each runs the longest one.
+  using Uncoupled =
+      sma::Network<sma::Chain<sma::TokenEmbedding<9, 8>, Layer, sma::MeanPool<8>>, sma::Eigen<float>>;
+  Uncoupled net(sma::Seed{1}, {.threads = 3, .lanes = 5});
+  laws::randomize(net, 1);
+  const auto x = laws::random_input<Uncoupled>({30, 1, 2, 3000, 40, 2, 1, 900, 1, 1, 800}, 1);
+  const std::vector<std::int32_t> targets(11);
+  CHECK(allocations_in(net, 60, [&] {
+          net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 0.2);
+        }) == 0);
+}
+
+TEST_CASE("an inference pass allocates nothing after warm-up, smaller batches neither") {
+  Net net(sma::Seed{1}, {.threads = 2, .lanes = 4});
+  laws::randomize(net, 1);
+  const auto x = laws::random_input<Net>(kLengths, 1);
+  const auto smaller = laws::random_input<Net>({100, 3, 0}, 2);
+  CHECK(allocations_in(net, 5, [&] {
+          net.forward(x);
+          net.forward(smaller);
+        }) == 0);
+}
+
+TEST_CASE("a streaming step allocates nothing after the first, and a stream is reset in place") {
+  using Streaming =
+      sma::Network<sma::Chain<sma::TokenEmbedding<9, 8>, sma::Repeat<2, Layer>>, sma::Eigen<float>>;
+  Streaming net(sma::Seed{1});
+  laws::randomize(net, 1);
+  auto stream = net.stream();
+  const sma::Token x[1] = {3};
+  float y[8];
+  CHECK(allocations_in(net, 50, [&] {
+          net.step(stream, x, y);
+          if (stream.time() == 20) stream.reset();
+        }) == 0);
+}
