@@ -167,7 +167,7 @@ struct Ema {
                                                      stream.decay, stream.weight});
       if constexpr (Truncation > 0)
         for (Index i = 0; i < size; ++i)
-          stream.cut[i] = sma::kernels::integer_power(stream.decay[i], Truncation);
+          stream.cut[i] = sma::kernels::vanishing_power(stream.decay[i], Truncation);
     }
     S* slot = stream.ring;
     if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;

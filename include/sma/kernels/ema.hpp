@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cmath>
+#include <limits>
 #include <sma/core/sequences.hpp>
 
 /// Sums of damped exponentials over a sequence (a diagonal linear recurrence with a scalar input a channel).
@@ -22,6 +22,15 @@ SMA_HD T integer_power(T x, Index n) {
   return result;
 }
 
+/// x^n, or 0 where that is below the normal numbers: processors work on such numbers a hundred times slower, and what they add
+/// is far below rounding.
+template <class T>
+SMA_HD T vanishing_power(T x, Index n) {
+  constexpr T kSmallest = std::numeric_limits<T>::min();
+  const T power = integer_power(x, n);
+  return power < kSmallest && power > -kSmallest ? T(0) : power;
+}
+
 /// y = (Accumulate ? y : 0) + recurrence(x). One index is one (sequence, channel).
 template <class T, Index Channels, Index States, bool Reverse, bool Accumulate>
 struct DecayForward {
@@ -41,7 +50,7 @@ struct DecayForward {
     const Index length = s.length(sequence);
     T state[States] = {};
     T cut[States];
-    for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? integer_power(q[n], truncation) : T(0);
+    for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : T(0);
     for (Index step = 0; step < length; ++step) {
       const Index t = Reverse ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
       const T in = x(t, c);
@@ -79,7 +88,7 @@ struct DecayBackwardParameters {
     T sum_decay[States] = {};
     T sum_weight[States] = {};
     for (Index n = 0; n < States; ++n) {
-      const T before = truncation > 0 ? integer_power(q[n], truncation - 1) : T(0);
+      const T before = truncation > 0 ? vanishing_power(q[n], truncation - 1) : T(0);
       cut[n] = before * q[n];
       cut_slope[n] = static_cast<T>(truncation) * before;
     }
