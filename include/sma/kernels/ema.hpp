@@ -22,13 +22,16 @@ SMA_HD T integer_power(T x, Index n) {
   return result;
 }
 
+/// The smallest normal number. A variable, because nvcc calls no function of the standard library on a device.
+template <class T>
+inline constexpr T smallest_normal = std::numeric_limits<T>::min();
+
 /// x^n, or 0 where that is below the normal numbers: processors work on such numbers a hundred times slower, and what they add
 /// is far below rounding.
 template <class T>
 SMA_HD T vanishing_power(T x, Index n) {
-  constexpr T kSmallest = std::numeric_limits<T>::min();
   const T power = integer_power(x, n);
-  return power < kSmallest && power > -kSmallest ? T(0) : power;
+  return power < smallest_normal<T> && power > -smallest_normal<T> ? T(0) : power;
 }
 
 /// y = (Accumulate ? y : 0) + recurrence(x). One index is one (sequence, channel).
