@@ -84,7 +84,7 @@ inline std::string take_layer_number(std::string_view& path) {
   std::size_t digits = 0;
   while (digits < path.size() && std::isdigit(static_cast<unsigned char>(path[digits])) != 0) ++digits;
   if (digits == 0 || digits == path.size() || path[digits] != '.') return "0.";
-  const std::string number(path.substr(0, digits + 1));
+  std::string number(path.substr(0, digits + 1));
   path.remove_prefix(digits + 1);
   return number;
 }
@@ -104,9 +104,8 @@ inline std::string reference_name_in_layer(std::string_view path, const std::str
     return unit + "q_router.temp";
   } else if (take_prefix(path, "router.configurator.")) {
     return unit + joined("hx_proj.", path);
-  } else if (take_prefix(path, "router.attention.") || take_prefix(path, "attention.")) {
-    return unit + std::string(path);
-  } else if (path.starts_with("move.") || path.starts_with("hx_proj.")) {
+  } else if (take_prefix(path, "router.attention.") || take_prefix(path, "attention.") ||
+             path.starts_with("move.") || path.starts_with("hx_proj.")) {
     return unit + std::string(path);
   }
   throw sma::Error("seqboat::reference_parameters: found '" + std::string(whole) +
