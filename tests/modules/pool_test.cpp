@@ -51,6 +51,14 @@ TEST_CASE("a pair's documents stay in one lane and an odd number of them is refu
                        sma::Error);
 }
 
+TEST_CASE("features of a pair of sequences that nobody pooled are refused") {
+  sma::Network<sma::PairFeatures<1>, Double> net(sma::Seed{1});
+  CHECK_THROWS_WITH_AS(net.forward({2, 3}),
+                       "sma::PairFeatures: found 2 sequences of 5 rows, expected one row each (pool first)",
+                       sma::Error);
+  CHECK(net.forward({1, 1}).count == 1);
+}
+
 TEST_CASE("rows made by pooling are sequences of their own: what follows sees one row each") {
   using M = sma::Chain<sma::MeanPool<2>, sma::SiLU<2>, sma::MeanPool<2>>;
   sma::Network<M, Double> net(sma::Seed{1});

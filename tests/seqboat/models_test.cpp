@@ -50,6 +50,10 @@ struct TextModel : seqboat::LanguageModelDefaults {
   static constexpr Index layers = 2, vocabulary = 7;
 };
 
+struct PaddedTextModel : TextModel {
+  static constexpr Index padding = 2;
+};
+
 using Tokens = seqboat::Classifier<TokenModel>;
 using Pixels = seqboat::Classifier<PixelModel>;
 using Pairs = seqboat::PairClassifier<TokenModel>;
@@ -187,6 +191,31 @@ TEST_CASE(
     expected.insert(expected.end(), logits.begin(), logits.end());
   }
   laws::check_close(laws::values_of(net.forward(x)), expected, 1e-12, "logits");
+}
+
+TEST_CASE("look-ups of a language model's padding token leave no gradient, its logits do") {
+  using Padded = seqboat::LanguageModel<PaddedTextModel>;
+  sma::Network<Text, Backend> plain{sma::Seed{1}};
+  sma::Network<Padded, Backend> padded{sma::Seed{1}};
+  laws::randomize(plain, 1);
+  padded.set_parameters(plain.parameters());
+  const laws::Lengths lengths{9, 0, 1, 20};
+  const auto x = laws::random_input<decltype(plain)>(lengths, 2);
+  REQUIRE(std::ranges::count(x.values(), 2) > 0);
+  auto dy = laws::random_output_gradient<decltype(plain)>(lengths, 3);
+  const auto rows_of = [](const auto& pass, Index from, Index to) {  // of the embedding, the first tensor
+    return std::vector<double>(pass.gradients.begin() + from * 4, pass.gradients.begin() + to * 4);
+  };
+  const auto expected = laws::train(plain, x, dy);
+  const auto found = laws::train(padded, x, dy);
+  laws::check_close(found.y, expected.y, 0, "logits");
+  laws::check_close(rows_of(found, 0, 2), rows_of(expected, 0, 2), 0, "rows before the padding token's");
+  laws::check_close(rows_of(found, 3, 7), rows_of(expected, 3, 7), 0, "rows after it");
+  const auto with_logits = rows_of(found, 2, 3);
+  CHECK(std::ranges::any_of(with_logits, [](double g) { return g != 0; }));
+  CHECK(with_logits != rows_of(expected, 2, 3));
+  for (std::size_t i = 2; i < dy.size(); i += 7) dy[i] = 0;  // nothing reaches row 2 through its logit
+  CHECK(rows_of(laws::train(padded, x, dy), 2, 3) == std::vector<double>(4));
 }
 
 TEST_CASE("the workspace of a training step grows linearly with the sequence") {

@@ -256,6 +256,17 @@ Pass<N> train(N& net, const Input<N>& x, const std::vector<typename N::Scalar>& 
   return pass;
 }
 
+/// Two passes that differ by the order of sums alone; parameter gradients are sums over the whole batch.
+template <class A, class B>
+void check_close_pass(const Pass<A>& found, const Pass<B>& expected, const std::string& where) {
+  constexpr double tolerance = rounding<typename A::Scalar>();
+  check_close(found.y, expected.y, tolerance, "output" + where);
+  check_close(found.dx, expected.dx, tolerance, "input gradient" + where);
+  check_close(found.gradients, expected.gradients, 10 * tolerance, "parameter gradients" + where);
+  check_close(found.buffers, expected.buffers, tolerance, "running statistics" + where);
+  check_close(found.metrics, expected.metrics, tolerance, "metrics" + where);
+}
+
 /// Output rows for sequences of these lengths.
 template <class M>
 std::size_t output_rows(const Lengths& lengths) {
@@ -596,11 +607,7 @@ void check_backends_agree(const Lengths& lengths, std::uint64_t seed, const Setu
   check_close(values_of(b.forward(x)), values_of(a.forward(x)), rounding<S>(), "output in inference");
   const auto pass_a = train(a, x, g);
   const auto pass_b = train(b, x, g);
-  check_close(pass_b.y, pass_a.y, rounding<S>(), "output in training");
-  check_close(pass_b.dx, pass_a.dx, rounding<S>(), "input gradient");
-  check_close(pass_b.gradients, pass_a.gradients, 10 * rounding<S>(), "parameter gradients");
-  check_close(pass_b.buffers, pass_a.buffers, rounding<S>(), "running statistics");
-  check_close(pass_b.metrics, pass_a.metrics, rounding<S>(), "metrics");
+  check_close_pass(pass_b, pass_a, " in training");
 }
 
 /// The number of threads changes no bit of a training pass; the number of lanes only rounding.
@@ -627,11 +634,7 @@ void check_threads(const Lengths& lengths, std::uint64_t seed, const Setup& setu
     check_same_bits(more.metrics, one.metrics, "metrics");
   }
   const Pass<N> single = pass_with({.threads = 1, .lanes = 1});
-  check_close(single.y, one.y, rounding<S>(), "output with one lane");
-  check_close(single.dx, one.dx, rounding<S>(), "input gradient with one lane");
-  check_close(single.gradients, one.gradients, 10 * rounding<S>(), "parameter gradients with one lane");
-  check_close(single.buffers, one.buffers, rounding<S>(), "running statistics with one lane");
-  check_close(single.metrics, one.metrics, rounding<S>(), "metrics with one lane");
+  check_close_pass(single, one, " with one lane");
 }
 
 /// Laws 4 and 5 over the shapes: all of them for law 4, the most telling for law 5.

@@ -5,16 +5,10 @@
 namespace sma {
 
 namespace detail {
+/// For modules: whether part I gives what the first part gives.
 template <class First, std::size_t I, class M>
-constexpr bool check_summand() {
-  if constexpr (!Module<M>) {
-    static_assert(is_not_a_module<At<I, M>>,
-                  "sma::Sum<A, B, ...> requires every part to be a Module: input_width, output_width, "
-                  "forward, backward");
-    return false;
-  } else if constexpr (!is_valid<First>() || !is_valid<M>()) {
-    return true;
-  } else if constexpr (sma::sequences_per_output<M>() != 0) {
+constexpr bool check_meeting() {
+  if constexpr (sma::sequences_per_output<M>() != 0) {
     static_assert(changes_rows<At<I, M>>,
                   "sma::Sum<A, B, ...> requires modules that keep the rows of their input");
     return false;
@@ -24,6 +18,20 @@ constexpr bool check_summand() {
                        Expects<M::input_width>, Produces<M::output_width>>,
         "sma::Sum<A, B, ...> requires all modules to have the same input_width and the same output_width");
     return false;
+  } else {
+    return true;
+  }
+}
+
+template <class First, std::size_t I, class M>
+constexpr bool check_summand() {
+  if constexpr (!Module<M>) {
+    static_assert(is_not_a_module<At<I, M>>,
+                  "sma::Sum<A, B, ...> requires every part to be a Module: input_width, output_width, "
+                  "forward, backward");
+    return false;
+  } else if constexpr (is_valid<First>() && is_valid<M>()) {
+    return check_meeting<First, I, M>();
   } else {
     return true;
   }

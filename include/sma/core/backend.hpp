@@ -12,11 +12,10 @@ struct ProbeKernel {
 };
 }  // namespace detail
 
-/// What runs a network: memory, index-parallel kernels, compaction, and a team of shards.
+/// What runs a network: memory, index-parallel kernels, and a team of shards.
 ///
 /// `for_each_index(n, f)` calls f(i) for i in 0..n-1 in any order; f is a functor over views, callable where the backend
-/// runs. `compact(flags, stride, s, out...)` lists the rows whose flag is set (see routing/compress.hpp).
-/// `Team::max_lanes`, where there is one, is the most shards that a team runs.
+/// runs. `Team::max_lanes`, where there is one, is the most shards that a team runs.
 /// A kernel is a struct with `extent()` and `operator()(Index)`; `run(context, kernel)` runs it. A backend that can do
 /// better overloads `run` for that kernel type.
 template <class B>

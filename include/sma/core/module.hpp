@@ -270,21 +270,13 @@ constexpr Index output_width_of() {
     return 0;
 }
 
-/// Whether forward and backward of M and of everything inside it take what a network in context C gives them.
 template <class M, class C>
-constexpr bool check_calls() {
+constexpr bool check_own_calls() {
   using S = typename C::Scalar;
   using Element = input_element<M, S>;
-  constexpr bool children = []<class... Cs>(Children<Cs...>) {
-    return (check_calls<typename Cs::module, C>() && ... && true);
-  }(children_of<M>{});
-  if constexpr (!children) {
-    return false;
-  } else if constexpr (!Module<M> || requires { M::configures; }) {
-    return true;  // Skip, a configurator
-  } else if constexpr (!requires(C& ctx, const Sequences& s, Rows<const Element, M::input_width> x,
-                                 Rows<S, M::output_width> y, Weights<M, S> w,
-                                 saved_of<M, S>& saved) { M::forward(ctx, s, x, y, w, saved); }) {
+  if constexpr (!requires(C& ctx, const Sequences& s, Rows<const Element, M::input_width> x,
+                          Rows<S, M::output_width> y, Weights<M, S> w,
+                          saved_of<M, S>& saved) { M::forward(ctx, s, x, y, w, saved); }) {
     static_assert(cannot_be_called<M>,
                   "sma::Network requires every module's forward to be callable as "
                   "M::forward(ctx, sequences, x, y, weights, saved)");
@@ -299,6 +291,20 @@ constexpr bool check_calls() {
   } else {
     return true;
   }
+}
+
+/// Whether forward and backward of M and of everything inside it take what a network in context C gives them.
+template <class M, class C>
+constexpr bool check_calls() {
+  constexpr bool children = []<class... Cs>(Children<Cs...>) {
+    return (check_calls<typename Cs::module, C>() && ... && true);
+  }(children_of<M>{});
+  if constexpr (!children)
+    return false;
+  else if constexpr (!Module<M> || requires { M::configures; })
+    return true;  // Skip, a configurator
+  else
+    return check_own_calls<M, C>();
 }
 
 /// Stands where a module should: `Network` has said so.

@@ -133,7 +133,7 @@ struct MeanPool {
 };
 
 /// Features of two pooled documents r0 (even rows) and r1 (odd rows): [r1 | r0 | r0 * r1 | r0 - r1] (LRA Retrieval).
-/// x (2 * pairs, Width), one row a sequence; y (pairs, 4 Width).
+/// x (2 * pairs, Width), one row a sequence, as pooling makes them; y (pairs, 4 Width). Throws `Error` for other sequences.
 template <Index Width>
 struct PairFeatures {
   static constexpr Index input_width = Width;
@@ -151,8 +151,11 @@ struct PairFeatures {
   }
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, 4 * Width> y,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, 4 * Width> y,
                       Weights<PairFeatures, S>, Saved<S>& saved) {
+    if (s.rows != s.count)
+      throw Error("sma::PairFeatures: found " + std::to_string(s.count) + " sequences of " +
+                  std::to_string(s.rows) + " rows, expected one row each (pool first)");
     saved.x = x;
     ctx.launch(kernels::PairForward<S, Width>{x, y});
   }

@@ -36,15 +36,8 @@ template <class B>
 struct IsBranch<B> : std::true_type {};
 
 template <std::size_t I, Index In, Index Out, class B>
-constexpr bool check_branch() {
-  if constexpr (!IsBranch<B>::value) {
-    static_assert(is_not_a_branch<At<I, B>>,
-                  "sma::Router<Configurator, Branch<Name, M>, ...> requires every argument after the first "
-                  "to be a Branch");
-    return false;
-  } else if constexpr (is_skip<typename B::module>) {
-    return true;
-  } else if constexpr (!Module<typename B::module>) {
+constexpr bool check_branch_module() {
+  if constexpr (!Module<typename B::module>) {
     static_assert(is_not_a_module<At<I, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires 'M' to be a Module: input_width, "
                   "output_width, forward, backward");
@@ -68,6 +61,20 @@ constexpr bool check_branch() {
     return false;
   } else {
     return true;
+  }
+}
+
+template <std::size_t I, Index In, Index Out, class B>
+constexpr bool check_branch() {
+  if constexpr (!IsBranch<B>::value) {
+    static_assert(is_not_a_branch<At<I, B>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires every argument after the first "
+                  "to be a Branch");
+    return false;
+  } else if constexpr (is_skip<typename B::module>) {
+    return true;
+  } else {
+    return check_branch_module<I, In, Out, B>();
   }
 }
 

@@ -3,21 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/lanes.hpp>
 #include <sma/kernels/ema.hpp>
-#include <utility>
 
 /// The diagonal recurrence with channels across SIMD lanes and states in registers.
 namespace sma {
 
 namespace eigen {
-
-/// The widest SIMD register's worth of numbers. GNU's vector types, because the compilers keep arrays of such a size in memory.
-template <class T>
-struct LanesOf {
-  using type [[gnu::vector_size(64)]] = T;
-};
-template <class T>
-using Lanes = typename LanesOf<T>::type;
 
 /// Channels handled together.
 template <class T>
@@ -62,14 +54,6 @@ struct GroupTable {
     return true;
   }
 };
-
-/// f(0), ..., f(Count - 1), written out, so that arrays indexed by the argument live in registers.
-template <Index Count, class F>
-void unrolled(const F& f) {
-  [&]<std::size_t... N>(std::index_sequence<N...>) {
-    (f(std::integral_constant<Index, static_cast<Index>(N)>{}), ...);
-  }(std::make_index_sequence<static_cast<std::size_t>(Count)>{});
-}
 
 /// Calls step(t, left, whether a row leaves the kernel) for the rows of a sequence in the direction of the recurrence; `left` is
 /// the row that does.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/lanes.hpp>
 #include <sma/modules/dropout.hpp>
 
 /// Dropout with many counters of the random generator at a time.
@@ -15,22 +16,22 @@ namespace eigen {
 inline constexpr Index kPhiloxLanes = 16;
 
 /// Philox 4x32-10 of kPhiloxLanes counters: words 4l .. 4l+3 are those of `Philox::generate(key, counter_low[l], counter_high)`.
-/// The lanes are 64 bits wide for the products' sake; GNU's vector types, because no compiler vectorises the plain loops.
+/// The lanes are 64 bits wide for the products' sake.
 inline void generate_blocks(std::uint64_t key, const std::uint64_t (&counter_low)[kPhiloxLanes],
                             std::uint64_t counter_high, std::uint32_t (&words)[4 * kPhiloxLanes]) {
-  using Lanes [[gnu::vector_size(64)]] = std::uint64_t;
-  constexpr Index kWidth = 8;
+  using Words = Lanes<std::uint64_t>;
+  constexpr auto kWidth = static_cast<Index>(sizeof(Words) / sizeof(std::uint64_t));
   constexpr std::uint64_t kLow = 0xFFFFFFFFU;
   for (Index first = 0; first < kPhiloxLanes; first += kWidth) {
-    Lanes counter;
+    Words counter;
     std::memcpy(&counter, counter_low + first, sizeof(counter));
-    Lanes c[4] = {counter & kLow, counter >> 32, Lanes{} + (counter_high & kLow),
-                  Lanes{} + (counter_high >> 32)};
+    Words c[4] = {counter & kLow, counter >> 32, Words{} + (counter_high & kLow),
+                  Words{} + (counter_high >> 32)};
     auto k0 = static_cast<std::uint32_t>(key);
     auto k1 = static_cast<std::uint32_t>(key >> 32);
     for (int round = 0; round < Philox::kRounds; ++round) {
-      const Lanes product0 = c[0] * Philox::kMultiplier0;
-      const Lanes product1 = c[2] * Philox::kMultiplier1;
+      const Words product0 = c[0] * Philox::kMultiplier0;
+      const Words product1 = c[2] * Philox::kMultiplier1;
       c[0] = (product1 >> 32) ^ c[1] ^ std::uint64_t{k0};
       c[1] = product1 & kLow;
       c[2] = (product0 >> 32) ^ c[3] ^ std::uint64_t{k1};

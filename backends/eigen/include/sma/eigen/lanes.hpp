@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <sma/core/config.hpp>
+#include <utility>
+
+/// SIMD by hand, where the compilers' own vectorisation does not find it.
+namespace sma::eigen {
+
+/// The widest SIMD register's worth of numbers. GNU's vector types, because the compilers keep arrays of such a size in memory.
+template <class T>
+struct LanesOf {
+  using type [[gnu::vector_size(64)]] = T;
+};
+template <class T>
+using Lanes = typename LanesOf<T>::type;
+
+/// f(0), ..., f(Count - 1), written out, so that arrays indexed by the argument live in registers.
+template <Index Count, class F>
+void unrolled(const F& f) {
+  [&]<std::size_t... N>(std::index_sequence<N...>) {
+    (f(std::integral_constant<Index, static_cast<Index>(N)>{}), ...);
+  }(std::make_index_sequence<static_cast<std::size_t>(Count)>{});
+}
+
+}  // namespace sma::eigen
