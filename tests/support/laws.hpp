@@ -614,7 +614,6 @@ void check_backends_agree(const Lengths& lengths, std::uint64_t seed, const Setu
 template <class M, class B, class Setup = AsTheyAre>
 void check_threads(const Lengths& lengths, std::uint64_t seed, const Setup& setup = {}) {
   using N = Net<M, B>;
-  using S = typename N::Scalar;
   INFO(text_of(lengths));
   const auto g = random_output_gradient<N>(lengths, seed);
   const auto x = random_input<N>(lengths, seed);
