@@ -2,20 +2,20 @@
 """Times the peer on one task and prints one line of JSON.
 
     run.py train|infer --task listops|text|image|pathfinder --batch B --threads N --lengths fixed|fixed:T|FILE --seconds S
-           [--compile] [--activation RATE]
+           [--compile] [--activation RATE] [--weights FILE]
 
 The models are the paper's, in single precision. A batch is B random rows, padded to its longest; only the steps that are not
 padding count as tokens. A training step is forward, backward, clipping to norm 1 and AdamW; an inference step is a forward
-pass in inference mode. FILE holds one length a line; batches take them in an order that --seed shuffles.
+pass in inference mode. A FILE of lengths holds one a line; batches take them in order, and from the first again after the last.
 """
 
 import argparse
 import ctypes
 import gc
+import itertools
 import json
 import os
 import pathlib
-import random
 import statistics
 import sys
 import time
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 import seqboat
 from seqboat import Config
@@ -61,13 +63,12 @@ RATE = 1e-5
 class Batches:
     """Random rows of given lengths: x (B, longest), lengths (B) or None without padding, labels (B), and useful tokens."""
 
-    def __init__(self, task: Task, batch: int, lengths: list[int], seed: int):
-        self.task, self.batch, self.lengths = task, batch, lengths
-        self.order = random.Random(seed)
-        self.left: list[int] = []
+    def __init__(self, task: Task, batch: int, lengths: list[int]):
+        self.task, self.batch = task, batch
+        self.lengths = itertools.cycle(lengths)
 
     def next(self):
-        lengths = [self.next_length() for _ in range(self.batch)]
+        lengths = [next(self.lengths) for _ in range(self.batch)]
         shape = (self.batch, max(lengths))
         x = torch.randn(shape) if self.task.vocabulary is None else torch.randint(1, self.task.vocabulary, shape)
         labels = torch.randint(self.task.classes, (self.batch,))
@@ -76,12 +77,6 @@ class Batches:
         known = torch.tensor(lengths)
         x.masked_fill_(torch.arange(shape[1]) >= known[:, None], 0)
         return x, known, labels, sum(lengths)
-
-    def next_length(self) -> int:
-        if not self.left:
-            self.left = list(self.lengths)
-            self.order.shuffle(self.left)
-        return self.left.pop()
 
 
 def read_lengths(text: str, task: Task) -> list[int]:
@@ -164,11 +159,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--lengths", default="fixed", help="fixed (the task's), fixed:T, or a file with one length a line")
-    parser.add_argument("--seconds", type=float, default=30, help="of measured steps; at least three are taken")
+    parser.add_argument("--seconds", type=float, default=30, help="of measured steps")
+    parser.add_argument("--steps", type=int, default=3, help="measured at least (3)")
     parser.add_argument("--warmup", type=int, help="unmeasured steps (2; with --compile 4)")
     parser.add_argument("--compile", action="store_true", help="torch.compile the layers")
     parser.add_argument("--activation", type=float, metavar="RATE", help="each step is active with this probability, in place "
                         "of the routers' decisions")
+    parser.add_argument("--weights", type=pathlib.Path, metavar="FILE", help="safetensors, under the reference's names")
     parser.add_argument("--layers", type=int, help="instead of the paper's")
     parser.add_argument("--chunk", type=int, help="queries a chunk of attention; divides the window (64)")
     parser.add_argument("--malloc", choices=("keep", "system"), default="keep", help="keep freed memory, or glibc's defaults")
@@ -176,8 +173,8 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.activation is not None and not 0 <= options.activation <= 1:
         parser.error(f"--activation: found {options.activation}, expected 0 to 1")
-    if options.batch < 1 or options.threads < 1:
-        parser.error("--batch and --threads: expected at least 1")
+    if options.batch < 1 or options.threads < 1 or options.steps < 1:
+        parser.error("--batch, --threads and --steps: expected at least 1")
     return options
 
 
@@ -192,16 +189,21 @@ def main() -> None:
     model = Task(**{**vars(task), "layers": options.layers or task.layers}).model()
     if options.chunk is not None and (options.chunk < 1 or task.config.window % options.chunk):
         sys.exit(f"run.py: --chunk: found {options.chunk}, expected a divisor of {task.config.window}")
+    if options.weights is not None:
+        try:
+            model.load_state_dict(load_file(options.weights))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            sys.exit(f"run.py: --weights {options.weights}: {' '.join(str(error).split())[:200]}")
     for layer in seqboat.layers_of(model):
         layer.forced_rate = options.activation
         layer.chunk = options.chunk or layer.chunk
     if options.compile:
         seqboat.compile_layers(model)
-    batches = Batches(task, options.batch, read_lengths(options.lengths, task), options.seed)
+    batches = Batches(task, options.batch, read_lengths(options.lengths, task))
     step = trainer(model, task) if options.mode == "train" else inferrer(model)
 
     start = time.perf_counter()
-    step(*Batches(task, min(options.batch, 2), [150], options.seed).next()[:3])
+    step(*Batches(task, min(options.batch, 2), [150]).next()[:3])
     forget_peak()
     base_mb = memory_mb("VmRSS")  # PyTorch itself, once everything is loaded
     warmup = options.warmup if options.warmup is not None else 4 if options.compile else 2
@@ -210,7 +212,7 @@ def main() -> None:
     warmup_s = time.perf_counter() - start
     seconds: list[float] = []
     rates: list[float] = []
-    while len(seconds) < 3 or sum(seconds) < options.seconds:
+    while len(seconds) < options.steps or sum(seconds) < options.seconds:
         *batch, tokens = batches.next()
         start = time.perf_counter()
         step(*batch)

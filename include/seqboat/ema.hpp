@@ -57,20 +57,6 @@ struct EmaCoefficientsBackward {
   }
 };
 
-/// y += omega * x, one factor a channel.
-template <class T, Index Width>
-struct AddScaledChannels {
-  sma::Rows<const T, Width> x;
-  const T* omega;
-  sma::Rows<T, Width> y;
-  SMA_HD Index extent() const { return y.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* from = x.row(i);
-    T* to = y.row(i);
-    for (Index j = 0; j < Width; ++j) to[j] += omega[j] * from[j];
-  }
-};
-
 }  // namespace kernels
 
 /// Multi-dimensional damped exponential moving average (MEGA; SeqBoat's section 4.1), N = `States` per channel.
@@ -140,19 +126,11 @@ struct Ema {
     S* dweight = ctx.template scratch<S>(size);
     ctx.launch(sma::kernels::Fill<S>{ddecay, size, S(0)});
     ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
-    ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, false>{
-        s, saved.x, dy, saved.decay, saved.weight, Truncation, ddecay, dweight});
-    if constexpr (Bidirectional) {
-      constexpr Index half = Width * States;
-      ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, true>{
-          s, saved.x, dy, saved.decay + half, saved.weight + half, Truncation, ddecay + half,
-          dweight + half});
-    }
+    ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, Bidirectional>{
+        s, saved.x, dy, saved.decay, saved.weight, Truncation, ddecay, dweight, domega.data});
     ctx.launch(kernels::EmaCoefficientsBackward<S, States>{delta.data, alpha.data, beta.data, gamma.data,
                                                            ddecay, dweight, size, ddelta.data, dalpha.data,
                                                            dbeta.data, dgamma.data});
-    using Product = sma::kernels::ProductTerm<S, Width>;
-    ctx.launch(sma::kernels::ColumnSum<S, Width, Product>{dy.rows, Product{saved.x, dy}, domega.data});
     if (dx) filter<true>(ctx, s, dy, omega.data, saved, dx);
   }
 
@@ -173,8 +151,8 @@ struct Ema {
     if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;
     const bool leaves = Truncation > 0 && stream.steps >= Truncation;
     ctx.launch(sma::kernels::DecayStep<S, Width, States>{x.data, y.data, stream.decay, stream.weight,
-                                                         stream.state, stream.cut, leaves ? slot : nullptr});
-    ctx.launch(kernels::AddScaledChannels<S, Width>{x, omega.data, y});
+                                                         omega.data, stream.state, stream.cut,
+                                                         leaves ? slot : nullptr});
     if constexpr (Truncation > 0)
       for (Index j = 0; j < Width; ++j) slot[j] = x.data[j];
     ++stream.steps;
@@ -185,14 +163,8 @@ struct Ema {
   template <bool Transposed, class C, class S>
   static void filter(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> in, const S* omega,
                      const Saved<S>& saved, sma::Rows<S, Width> out) {
-    ctx.launch(sma::kernels::DecayForward<S, Width, States, Transposed, false>{s, in, out, saved.decay,
-                                                                               saved.weight, Truncation});
-    if constexpr (Bidirectional) {
-      constexpr Index half = Width * States;
-      ctx.launch(sma::kernels::DecayForward<S, Width, States, !Transposed, true>{
-          s, in, out, saved.decay + half, saved.weight + half, Truncation});
-    }
-    ctx.launch(kernels::AddScaledChannels<S, Width>{in, omega, out});
+    ctx.launch(sma::kernels::DecayForward<S, Width, States, Transposed, Bidirectional>{
+        s, in, out, saved.decay, saved.weight, omega, Truncation});
   }
 };
 

@@ -148,16 +148,20 @@ struct GatedAttention {
   using Problem =
       sma::kernels::AttentionProblem<S, QueryWidth, ValueWidth, Function, Bias<S>, Causal, Span::size>;
 
+  /// What attention works on.
   template <class S>
-  struct Saved {
-    sma::Rows<const S, Width> x;
-    sma::Rows<S, inner_width> mixed;   // before SiLU
+  struct Parts {
     sma::Rows<S, inner_width> inner;   // z | r | v
     sma::Rows<S, QueryWidth> q, k;     // rotated where positions are rotary
     sma::Rows<const S, ValueWidth> v;  // after dropout
-    sma::Rows<S, ValueWidth> g;        // attention's output
-    sma::Rows<S, ValueWidth> gated;    // g * r
-    S* normalizer;                     // (rows)
+  };
+  template <class S>
+  struct Saved {
+    sma::Rows<const S, Width> x;
+    sma::Rows<S, inner_width> mixed;  // before SiLU
+    Parts<S> parts;
+    sma::Rows<S, ValueWidth> g;  // attention's output
+    S* normalizer;               // (rows)
   };
 
   template <class S>
@@ -171,23 +175,20 @@ struct GatedAttention {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                       sma::Weights<GatedAttention, S> w, Saved<S>& saved) {
-    project(ctx, s, x, w, saved);
-    saved.v = value(saved.inner);
-    if constexpr (Rate::num > 0) {
-      if (ctx.training()) {
-        const auto dropped = ctx.template keep_rows<ValueWidth>(s.rows);
-        ctx.launch(drop(ctx, s, saved.v, dropped, w.instance));
-        saved.v = dropped;
-      }
-    }
+    saved.x = x;
+    saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
-    saved.gated = ctx.template keep_rows<ValueWidth>(s.rows);
     saved.normalizer = ctx.template keep<S>(s.rows);
+    mix(ctx, x, w, saved.mixed);
+    saved.parts = parts_of(ctx, s, saved.mixed, w);
+    const Parts<S>& parts = saved.parts;
+    auto scope = ctx.scope();
     ctx.launch(
-        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, saved), saved.g, saved.normalizer});
-    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(saved.inner), saved.gated});
+        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, parts), saved.g, saved.normalizer});
+    const auto gated = ctx.template scratch_rows<ValueWidth>(s.rows);
+    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(parts.inner), gated});
     const auto out = sma::child<1>(w);
-    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(saved.gated), out.data,
+    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
                                 out.data + Width * ValueWidth, y);
   }
 
@@ -199,18 +200,20 @@ struct GatedAttention {
     const auto dinner = ctx.template scratch_rows<inner_width>(s.rows);
     {
       auto inner_scope = ctx.scope();
+      const Parts<S>& parts = saved.parts;
       const auto dgated = ctx.template scratch_rows<ValueWidth>(s.rows);
-      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);
+      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first g * r, then d loss / d g
       const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
       const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
       const auto out = sma::child<1>(w);
       const auto dout = sma::child<1>(g);
-      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(saved.gated), out.data, dout.data,
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(parts.inner), dg});
+      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(dg), out.data, dout.data,
                                    dout.data + Width * ValueWidth, dgated);
       ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, saved.g, gate(dinner)});
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, gate(saved.inner), dg});
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, gate(parts.inner), dg});
       ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
-          problem(s, w, saved), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
+          problem(s, w, parts), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
       if constexpr (Rate::num > 0) {
         const sma::Rows<const S, ValueWidth> dv = value(dinner);
         if (ctx.training()) ctx.launch(drop(ctx, s, dv, value(dinner), w.instance));
@@ -225,8 +228,8 @@ struct GatedAttention {
       using Product = sma::kernels::ProductTerm<S, QueryWidth>;
       using Element = sma::kernels::ElementTerm<S, QueryWidth>;
       ctx.launch(
-          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, query(saved.inner)}, dgamma});
-      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, query(saved.inner)},
+          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, query(parts.inner)}, dgamma});
+      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, query(parts.inner)},
                                                                  dgamma + QueryWidth});
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dq}, dbeta});
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dk}, dbeta + QueryWidth});
@@ -245,8 +248,9 @@ struct GatedAttention {
     requires(streamable)
   {
     constexpr Index slots = Span::size + 1;
-    Saved<S> now{};
-    project(ctx, s, x, w, now);
+    const auto mixed = ctx.template scratch_rows<inner_width>(1);
+    mix(ctx, x, w, mixed);
+    const Parts<S> now = parts_of(ctx, s, mixed, w);
     const Index slot = stream.steps % slots;
     const sma::Rows<S, ValueWidth> v = value(now.inner);
     for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
@@ -264,24 +268,38 @@ struct GatedAttention {
   }
 
  private:
-  /// x to z | r | v, queries and keys.
+  /// mixed = x W_mx^T + b_mx.
   template <class C, class S>
-  static void project(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
-                      const sma::Weights<GatedAttention, S>& w, Saved<S>& saved) {
-    saved.x = x;
-    saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
-    saved.inner = ctx.template keep_rows<inner_width>(s.rows);
-    saved.q = ctx.template keep_rows<QueryWidth>(s.rows);
-    saved.k = ctx.template keep_rows<QueryWidth>(s.rows);
-    const auto mix = sma::child<0>(w);
-    sma::detail::linear_forward(ctx, x, mix.data, mix.data + inner_width * Width, saved.mixed);
-    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{saved.mixed, saved.inner});
-    ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(saved.inner), w.data, w.data + 2 * QueryWidth,
-                                                      saved.q, saved.k});
+  static void mix(C& ctx, sma::Rows<const S, Width> x, const sma::Weights<GatedAttention, S>& w,
+                  sma::Rows<S, inner_width> mixed) {
+    const auto weights = sma::child<0>(w);
+    sma::detail::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
+  }
+
+  /// z | r | v = SiLU(mixed), queries and keys.
+  template <class C, class S>
+  static Parts<S> parts_of(C& ctx, const sma::Sequences& s, sma::Rows<S, inner_width> mixed,
+                           const sma::Weights<GatedAttention, S>& w) {
+    Parts<S> parts{ctx.template keep_rows<inner_width>(s.rows),
+                   ctx.template keep_rows<QueryWidth>(s.rows),
+                   ctx.template keep_rows<QueryWidth>(s.rows),
+                   {}};
+    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, parts.inner});
+    ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
+                                                      parts.q, parts.k});
     if constexpr (PositionKind::rotary) {
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, saved.q, saved.q, S(1)});
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, saved.k, saved.k, S(1)});
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, parts.q, parts.q, S(1)});
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, parts.k, parts.k, S(1)});
     }
+    parts.v = value(parts.inner);
+    if constexpr (Rate::num > 0) {
+      if (ctx.training()) {
+        const auto dropped = ctx.template keep_rows<ValueWidth>(s.rows);
+        ctx.launch(drop(ctx, s, parts.v, dropped, w.instance));
+        parts.v = dropped;
+      }
+    }
+    return parts;
   }
 
   template <class S>
@@ -302,8 +320,8 @@ struct GatedAttention {
   }
   template <class S>
   static Problem<S> problem(const sma::Sequences& s, const sma::Weights<GatedAttention, S>& w,
-                            const Saved<S>& saved) {
-    return {s, saved.q, saved.k, saved.v, {table(w)}};
+                            const Parts<S>& parts) {
+    return {s, parts.q, parts.k, parts.v, {table(w)}};
   }
   template <class C, class S>
   static sma::kernels::Dropout<S, ValueWidth> drop(C& ctx, const sma::Sequences& s,

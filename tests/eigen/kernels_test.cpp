@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <sma/eigen.hpp>
 #include <sma/kernels/activations.hpp>
 #include <sma/kernels/norm.hpp>
@@ -75,16 +77,17 @@ void check_activation() {
 }
 
 template <class T, Index Width>
-void check_dropout(Index stride) {
+void check_dropout(Index x_stride, Index y_stride) {
   for (const Index rows : {0, 1, 3, 37})
     for (const double rate : {0.0, 0.1, 0.5, 0.999}) {
-      const auto x = random_values<T>(rows * stride, 1);
-      auto y = random_values<T>(rows * stride, 2);
+      const auto x = random_values<T>(rows * x_stride, 1);
+      auto y = random_values<T>(rows * y_stride, 2);
       auto plain = y;
       std::vector<std::int32_t> ids;
-      for (Index i = 0; i < rows; ++i) ids.push_back(static_cast<std::int32_t>(1000000 * i + 7));
-      sma::kernels::Dropout<T, Width> kernel{{x.data(), rows, stride},
-                                             {plain.data(), rows, stride},
+      for (Index i = 0; i < rows; ++i)
+        ids.push_back(static_cast<std::int32_t>(i % 3 == 1 ? 2147483647 - i : (rows - i) * 1000003));
+      sma::kernels::Dropout<T, Width> kernel{{x.data(), rows, x_stride},
+                                             {plain.data(), rows, y_stride},
                                              ids.data(),
                                              {11, 0x123456789ABCDEF0U},
                                              rate};
@@ -93,42 +96,97 @@ void check_dropout(Index stride) {
       sma::Context<sma::Eigen<T>> ctx;
       ctx.launch(kernel);
       CHECK(y == plain);
+      if (x_stride == y_stride) {  // in place
+        std::vector<T> inside = x;
+        kernel.x.data = kernel.y.data = inside.data();
+        ctx.launch(kernel);
+        for (Index i = 0; i < rows; ++i)
+          CHECK(std::equal(&inside[static_cast<std::size_t>(i * x_stride)],
+                           &inside[static_cast<std::size_t>(i * x_stride)] + Width,
+                           &plain[static_cast<std::size_t>(i * x_stride)]));
+      }
     }
 }
 
-template <class T, Index States, Index Width, bool Reverse>
+/// `length` rows a sequence, `gap` time steps from each row to the next.
+template <class T, Index Width>
+void check_positions(Index rows, Index length, Index gap, Index stride) {
+  using Kernel = sma::kernels::AddPosition<T, Width>;
+  std::vector<sma::Position> positions;
+  for (Index i = 0; i < rows; ++i) positions.push_back(static_cast<sma::Position>(i % length * gap));
+  const auto x = random_values<T>(rows * stride, 1);
+  auto y = random_values<T>(rows * stride, 2);
+  auto code = random_values<T>(rows * stride, 3);
+  auto plain_y = y;
+  auto plain_code = code;
+  const T scale = T(0.3);
+  const Kernel plain{positions.data(),
+                     {x.data(), rows, stride},
+                     {plain_y.data(), rows, stride},
+                     {plain_code.data(), rows, stride},
+                     &scale};
+  for (Index i = 0; i < plain.extent(); ++i) plain(i);
+  Kernel kernel = plain;
+  kernel.y.data = y.data();
+  kernel.code.data = code.data();
+  sma::Context<sma::Eigen<T>> ctx;
+  ctx.launch(kernel);
+  // The plain form rounds the angle, by up to 2^-53 of itself: 1e-12 at time step 16384.
+  const double allowed = std::is_same_v<T, double> ? 2e-12 : 1e-7;
+  const double exactly = std::is_same_v<T, double> ? 1e-13 : 1e-7;
+  double code_difference = 0, y_difference = 0, error = 0;
+  for (Index i = 0; i < rows; ++i)
+    for (Index c = 0; c < stride; ++c) {
+      const auto e = static_cast<std::size_t>(i * stride + c);
+      code_difference = std::max(code_difference, std::abs(static_cast<double>(code[e] - plain_code[e])));
+      y_difference = std::max(y_difference, std::abs(static_cast<double>(y[e] - plain_y[e])));
+      if (c >= Width) continue;
+      const Index j = c % (Width / 2);
+      const long double angle = static_cast<long double>(positions[static_cast<std::size_t>(i)]) *
+                                sma::kernels::position_frequency<Width>(j);
+      const long double exact = c < Width / 2 ? std::sin(angle) : std::cos(angle);
+      error = std::max(error, static_cast<double>(std::abs(static_cast<long double>(code[e]) - exact)));
+    }
+  CHECK(code_difference <= allowed);
+  CHECK(y_difference <= allowed + 8 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+  if (rows >= 128) CHECK(error <= exactly);
+  if (rows < 128) CHECK(code == plain_code);
+}
+
+template <class T, Index States, Index Width, bool Reverse, bool Bidirectional>
 void check_decay(Index truncation) {
+  constexpr Index kSize = (Bidirectional ? 2 : 1) * Width * States;
   std::uint64_t seed = 1;
   for (const auto& lengths : shapes()) {
     sma::Batch<T, Width> x{std::span<const Index>(lengths)};
     const sma::Sequences s = x.sequences();
     const auto in = random_values<T>(s.rows * Width, ++seed);
     const auto dy = random_values<T>(s.rows * Width, ++seed);
-    std::vector<T> decay(Width * States);
+    std::vector<T> decay(kSize);
     sma::RandomSequence random(seed, 9);
     for (T& q : decay) q = static_cast<T>(random.uniform());
-    const auto weight = random_values<T>(Width * States, ++seed);
+    const auto weight = random_values<T>(kSize, ++seed);
+    const auto skip = random_values<T>(Width, ++seed);
     auto y = random_values<T>(s.rows * Width, ++seed);
     const sma::Rows<const T, Width> rows_in{in.data(), s.rows};
     check_override<T>(
-        sma::kernels::DecayForward<T, Width, States, Reverse, true>{
-            s, rows_in, {y.data(), s.rows}, decay.data(), weight.data(), truncation},
+        sma::kernels::DecayForward<T, Width, States, Reverse, Bidirectional>{
+            s, rows_in, {y.data(), s.rows}, decay.data(), weight.data(), skip.data(), truncation},
         {&y});
+    auto ddecay = random_values<T>(kSize, ++seed);
+    auto dweight = random_values<T>(kSize, ++seed);
+    auto dskip = random_values<T>(Width, ++seed);
     check_override<T>(
-        sma::kernels::DecayForward<T, Width, States, Reverse, false>{
-            s, rows_in, {y.data(), s.rows}, decay.data(), weight.data(), truncation},
-        {&y});
-    auto ddecay = random_values<T>(Width * States, ++seed);
-    auto dweight = random_values<T>(Width * States, ++seed);
-    check_override<T>(sma::kernels::DecayBackwardParameters<T, Width, States, Reverse>{s,
-                                                                                       rows_in,
-                                                                                       {dy.data(), s.rows},
-                                                                                       decay.data(),
-                                                                                       weight.data(),
-                                                                                       truncation,
-                                                                                       ddecay.data(),
-                                                                                       dweight.data()},
-                      {&ddecay, &dweight});
+        sma::kernels::DecayBackwardParameters<T, Width, States, Bidirectional>{s,
+                                                                               rows_in,
+                                                                               {dy.data(), s.rows},
+                                                                               decay.data(),
+                                                                               weight.data(),
+                                                                               truncation,
+                                                                               ddecay.data(),
+                                                                               dweight.data(),
+                                                                               dskip.data()},
+        {&ddecay, &dweight, &dskip});
   }
 }
 
@@ -191,10 +249,23 @@ TEST_CASE_TEMPLATE("packed activations are their plain forms", T, float, double)
 }
 
 TEST_CASE_TEMPLATE("the mask of dropout is the plain one, bit for bit", T, float, double) {
-  check_dropout<T, 80>(80);
-  check_dropout<T, 64>(70);  // a column block of wider rows
-  check_dropout<T, 7>(7);
-  check_dropout<T, 1>(1);
+  check_dropout<T, 80>(80, 80);
+  check_dropout<T, 64>(70, 70);  // a column block of wider rows
+  check_dropout<T, 64>(64, 80);
+  check_dropout<T, 200>(203, 200);
+  check_dropout<T, 30>(30, 30);
+  check_dropout<T, 7>(7, 7);
+  check_dropout<T, 4>(4, 5);
+  check_dropout<T, 1>(1, 1);
+}
+
+TEST_CASE_TEMPLATE("position codes from tables are the plain ones", T, float, double) {
+  check_positions<T, 6>(0, 1, 1, 6);
+  check_positions<T, 6>(127, 1000, 1, 6);
+  check_positions<T, 6>(128, 1000, 1, 6);
+  check_positions<T, 64>(300, 70, 1, 70);    // sequences; a column block of wider rows
+  check_positions<T, 34>(400, 200, 81, 34);  // gaps, as after compress
+  check_positions<T, 2>(16385, 16385, 1, 2);
 }
 
 TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, double) {
@@ -206,43 +277,46 @@ TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, do
   }
 }
 
-TEST_CASE_TEMPLATE("Eigen's matrix products are the plain sums", T, float, double) {
-  constexpr Index kIn = 19;
-  constexpr Index kOut = 33;
-  for (const Index rows : {0, 1, 5, 256, 300}) {
-    const auto x = random_values<T>(rows * kIn, 1);
-    const auto w = random_values<T>(kIn * kOut, 2);
-    const auto b = random_values<T>(kOut, 3);
-    const auto dy = random_values<T>(rows * kOut, 4);
-    auto y = random_values<T>(rows * kOut, 5);
-    auto dx = random_values<T>(rows * kIn, 6);
-    auto dw = random_values<T>(kIn * kOut, 7);
-    auto db = random_values<T>(kOut, 8);
+TEST_CASE_TEMPLATE("matrix products are the plain sums, whatever the sizes", T, float, double) {
+  struct Sizes {
+    Index rows, in, out;
+  };
+  // The last two are larger than what is packed at a time.
+  for (const auto& [rows, in, out] : {Sizes{0, 19, 33}, Sizes{1, 19, 33}, Sizes{5, 1, 1}, Sizes{256, 19, 33},
+                                      Sizes{300, 64, 16}, Sizes{30, 800, 7}, Sizes{900, 5, 800}}) {
+    const auto x = random_values<T>(rows * in, 1);
+    const auto w = random_values<T>(in * out, 2);
+    const auto b = random_values<T>(out, 3);
+    const auto dy = random_values<T>(rows * out, 4);
+    auto y = random_values<T>(rows * out, 5);
+    auto dx = random_values<T>(rows * in, 6);
+    auto dw = random_values<T>(in * out, 7);
+    auto db = random_values<T>(out, 8);
     check_override<T>(
         sma::kernels::LinearForward<T>{
-            {x.data(), rows, kIn, kIn}, {w.data(), kOut, kIn, kIn}, b.data(), {y.data(), rows, kOut, kOut}},
+            {x.data(), rows, in, in}, {w.data(), out, in, in}, b.data(), {y.data(), rows, out, out}},
         {&y});
     check_override<T>(
         sma::kernels::LinearForward<T>{
-            {x.data(), rows, kIn, kIn}, {w.data(), kOut, kIn, kIn}, nullptr, {y.data(), rows, kOut, kOut}},
+            {x.data(), rows, in, in}, {w.data(), out, in, in}, nullptr, {y.data(), rows, out, out}},
         {&y});
     check_override<T>(
         sma::kernels::LinearBackwardInput<T>{
-            {dy.data(), rows, kOut, kOut}, {w.data(), kOut, kIn, kIn}, {dx.data(), rows, kIn, kIn}},
+            {dy.data(), rows, out, out}, {w.data(), out, in, in}, {dx.data(), rows, in, in}},
         {&dx});
-    check_override<T>(sma::kernels::LinearBackwardWeight<T>{{dy.data(), rows, kOut, kOut},
-                                                            {x.data(), rows, kIn, kIn},
-                                                            {dw.data(), kOut, kIn, kIn},
-                                                            db.data()},
-                      {&dw, &db});
+    check_override<T>(
+        sma::kernels::LinearBackwardWeight<T>{
+            {dy.data(), rows, out, out}, {x.data(), rows, in, in}, {dw.data(), out, in, in}, db.data()},
+        {&dw, &db});
   }
 }
 
 TEST_CASE_TEMPLATE("the vectorised recurrence is the plain one", T, float, double) {
-  for (const Index truncation : {0, 1, 7}) {
-    check_decay<T, 4, 5, false>(truncation);
-    check_decay<T, 4, 5, true>(truncation);
-    check_decay<T, 3, 33, true>(truncation);
+  for (const Index truncation : {0, 1, 7, 63, 64, 65, 1024}) {
+    check_decay<T, 4, 5, false, false>(truncation);
+    check_decay<T, 4, 5, true, true>(truncation);
+    check_decay<T, 3, 33, true, false>(truncation);
+    check_decay<T, 1, 16, false, true>(truncation);
   }
 }
 

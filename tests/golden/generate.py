@@ -169,6 +169,8 @@ def classifier_test(case):
     tokens = case.choice("embedding", EMBEDDINGS) == "sparse"
     case.only("classifier_activation", "gelu (erf)")
     case.only("pooling", "sum over non-pad / length")
+    if case.flag("absolute_positions", 0) and case.integer("embed_dim") % 2 != 0:
+        case.fail("embed_dim", "an even number for absolute positions")
     members = f"""\
   static constexpr sma::Index layers = {case.integer('layers')}, classes = {case.integer('classes')};
   static constexpr sma::Index classifier_width = {case.integer('classifier_dim')};

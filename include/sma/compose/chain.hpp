@@ -163,10 +163,10 @@ struct Chain {
   }
 
   template <class C, class DX, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
+  static void backward(C& ctx, const Sequences&, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
                        Gradients<Chain, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
-    const Index most = std::max(s.rows, s.count) * widest;
+    const Index most = largest_gradient(saved, std::make_index_sequence<size - 1>{});
     S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
     S* pong = ctx.template scratch<S>(size > 2 ? most : 1);
     backward_from<size - 1>(ctx, dy, dx, w, g, saved, ping, pong);
@@ -211,6 +211,12 @@ struct Chain {
       }
       forward_from<I + 1, Inference>(ctx, Rows<const S, width>(between), y, w, saved, pong, ping);
     }
+  }
+
+  /// Numbers of the largest gradient between two parts.
+  template <class S, std::size_t... I>
+  static Index largest_gradient(const Saved<S>& saved, std::index_sequence<I...>) {
+    return std::max({Index{1}, saved.sequences[I + 1].rows * part<I + 1>::input_width...});
   }
 
   template <std::size_t I, class C, class DX, class S>

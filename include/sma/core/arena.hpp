@@ -8,14 +8,15 @@
 
 namespace sma {
 
-/// Bump allocator over a backend's memory. `reset` merges what was used into one block, so that a second pass of the
-/// same size allocates nothing.
+/// Bump allocator over a backend's memory. `reset` makes one block of what was needed, so that a second pass of the same size
+/// allocates nothing.
 template <class Backend>
 class Arena {
  public:
   struct Mark {
     std::size_t block = 0;
-    std::size_t used = 0;
+    std::size_t used = 0;  // bytes of that block
+    std::size_t live = 0;  // bytes in all, without what blocks left over at their ends
   };
 
   Arena() = default;
@@ -29,14 +30,16 @@ class Arena {
   T* allocate(Index count) {
     const std::size_t bytes =
         (static_cast<std::size_t>(std::max<Index>(count, 1)) * sizeof(T) + kAlign - 1) & ~(kAlign - 1);
-    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size) at_ = {at_.block + 1, 0};
+    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size)
+      at_ = {at_.block + 1, 0, at_.live};
     if (at_.block == blocks_.size()) {
       const std::size_t size = std::max({bytes, kFirstBlock, capacity() / 2});
       blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
     }
     std::byte* here = blocks_[at_.block].data + at_.used;
     at_.used += bytes;
-    peak_ = std::max(peak_, used());
+    at_.live += bytes;
+    peak_ = std::max(peak_, at_.live);
 #ifdef SMA_POISON_FRESH_MEMORY
     Backend::for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
                             kernels::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
@@ -47,12 +50,13 @@ class Arena {
   [[nodiscard]] Mark mark() const { return at_; }
   void release(Mark mark) { at_ = mark; }
 
-  /// Forgets everything. What overflowed into several blocks becomes one block.
+  /// Forgets everything. What overflowed into several blocks becomes one block, an eighth larger than was needed at most: routers
+  /// run a few rows more in one pass than in another.
   void reset() {
     if (blocks_.size() > 1) {
-      const std::size_t total = capacity();
       free_all();
-      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(total)), total});
+      const std::size_t size = (peak_ + peak_ / 8 + kAlign - 1) & ~(kAlign - 1);
+      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
     }
     at_ = {};
   }
@@ -80,11 +84,6 @@ class Arena {
     std::size_t size;
   };
 
-  [[nodiscard]] std::size_t used() const {
-    std::size_t total = at_.used;
-    for (std::size_t b = 0; b < at_.block; ++b) total += blocks_[b].size;
-    return total;
-  }
   void free_all() {
     for (const Block& b : blocks_) Backend::deallocate(b.data);
     blocks_.clear();

@@ -29,11 +29,12 @@ struct Relu2Attention {
 };
 
 /// Weights (1 + erf((score - mu) / (sigma sqrt 2))) / 2, mu = 0.707107, sigma = 0.282095; scale 1 / (number of keys).
+/// As erfc, which keeps its digits far below mu, where 1 + erf loses them all.
 struct LaplaceAttention {
   static constexpr bool normalizes = false;
   template <class T>
   SMA_HD static T value(T score) {
-    return T(0.5) * (1 + std::erf((score - T(kMean)) / (T(kDeviation) * T(1.41421356237309504880))));
+    return T(0.5) * std::erfc((T(kMean) - score) / (T(kDeviation) * T(1.41421356237309504880)));
   }
   template <class T>
   SMA_HD static T derivative(T score) {

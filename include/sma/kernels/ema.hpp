@@ -34,32 +34,44 @@ SMA_HD T vanishing_power(T x, Index n) {
   return power < smallest_normal<T> && power > -smallest_normal<T> ? T(0) : power;
 }
 
-/// y = (Accumulate ? y : 0) + recurrence(x). One index is one (sequence, channel).
-template <class T, Index Channels, Index States, bool Reverse, bool Accumulate>
+/// y = skip x + recurrence(x) + (Bidirectional ? recurrence(x) in the opposite direction : 0), the parameters of the second
+/// direction after those of the first. One index is one (sequence, channel).
+template <class T, Index Channels, Index States, bool Reverse, bool Bidirectional>
 struct DecayForward {
+  static constexpr Index directions = Bidirectional ? 2 : 1;
+
   Sequences s;
   Rows<const T, Channels> x;
   Rows<T, Channels> y;
-  const T* decay;    // (Channels, States), q
-  const T* weight;   // (Channels, States), h
+  const T* decay;    // (directions, Channels, States), q
+  const T* weight;   // (directions, Channels, States), h
+  const T* skip;     // (Channels)
   Index truncation;  // K, 0 for none
 
   SMA_HD Index extent() const { return s.count * Channels; }
   SMA_HD void operator()(Index e) const {
     const Index sequence = e / Channels;
     const Index c = e % Channels;
-    const T* q = decay + c * States;
-    const T* h = weight + c * States;
+    for (Index t = s.begin(sequence); t < s.end(sequence); ++t) y(t, c) = skip[c] * x(t, c);
+    add<Reverse>(sequence, c, c * States);
+    if constexpr (Bidirectional) add<!Reverse>(sequence, c, (Channels + c) * States);
+  }
+
+ private:
+  template <bool Backwards>
+  SMA_HD void add(Index sequence, Index c, Index parameters) const {
+    const T* q = decay + parameters;
+    const T* h = weight + parameters;
     const Index length = s.length(sequence);
     T state[States] = {};
     T cut[States];
     for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : T(0);
     for (Index step = 0; step < length; ++step) {
-      const Index t = Reverse ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
+      const Index t = Backwards ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
       const T in = x(t, c);
       const bool leaves = truncation > 0 && step >= truncation;
-      const T old = leaves ? x(Reverse ? t + truncation : t - truncation, c) : T(0);
-      T total = Accumulate ? y(t, c) : T(0);
+      const T old = leaves ? x(Backwards ? t + truncation : t - truncation, c) : T(0);
+      T total = y(t, c);
       for (Index n = 0; n < States; ++n) {
         state[n] = q[n] * state[n] + in - cut[n] * old;
         total += h[n] * state[n];
@@ -69,27 +81,37 @@ struct DecayForward {
   }
 };
 
-/// ddecay += sum_t dy[t] h ds[t]/dq and dweight += sum_t dy[t] s[t], by forward sensitivities
+/// The gradients of DecayForward's parameters (Reverse = false), added to:
+///     ddecay += sum_t dy[t] h ds[t]/dq     dweight += sum_t dy[t] s[t]     dskip += sum_t dy[t] x[t]
+/// by forward sensitivities
 ///     r_n[t] = q_n r_n[t-1] + s_n[t-1] - K q_n^{K-1} x[t-K],   ds_n/dq_n = r_n,
-/// so that no state is kept from the forward pass. One index is one channel; sequences are visited in order.
-template <class T, Index Channels, Index States, bool Reverse>
+/// so that no state is kept from the forward pass. As sum_t dy[t] x[t+m] = sum_t x[t] dy[t-m], the opposite direction is the
+/// same with x and dy exchanged. One index is one (direction, channel); sequences are visited in order.
+template <class T, Index Channels, Index States, bool Bidirectional>
 struct DecayBackwardParameters {
+  static constexpr Index directions = Bidirectional ? 2 : 1;
+
   Sequences s;
   Rows<const T, Channels> x, dy;
-  const T* decay;
-  const T* weight;
+  const T* decay;   // (directions, Channels, States)
+  const T* weight;  // (directions, Channels, States)
   Index truncation;
-  T* ddecay;   // (Channels, States), added to
-  T* dweight;  // (Channels, States), added to
+  T* ddecay;   // (directions, Channels, States), added to
+  T* dweight;  // (directions, Channels, States), added to
+  T* dskip;    // (Channels), added to
 
-  SMA_HD Index extent() const { return Channels; }
-  SMA_HD void operator()(Index c) const {
-    const T* q = decay + c * States;
-    const T* h = weight + c * States;
+  SMA_HD Index extent() const { return directions * Channels; }
+  SMA_HD void operator()(Index e) const {
+    const Index c = e % Channels;
+    const Rows<const T, Channels>& from = e < Channels ? x : dy;
+    const Rows<const T, Channels>& to = e < Channels ? dy : x;
+    const T* q = decay + e * States;
+    const T* h = weight + e * States;
     T cut[States];
     T cut_slope[States];
     T sum_decay[States] = {};
     T sum_weight[States] = {};
+    T sum_skip = 0;
     for (Index n = 0; n < States; ++n) {
       const T before = truncation > 0 ? vanishing_power(q[n], truncation - 1) : T(0);
       cut[n] = before * q[n];
@@ -98,42 +120,43 @@ struct DecayBackwardParameters {
     for (Index sequence = 0; sequence < s.count; ++sequence) {
       T state[States] = {};
       T slope[States] = {};
-      const Index length = s.length(sequence);
-      for (Index step = 0; step < length; ++step) {
-        const Index t = Reverse ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
-        const T in = x(t, c);
-        const T d = dy(t, c);
-        const bool leaves = truncation > 0 && step >= truncation;
-        const T old = leaves ? x(Reverse ? t + truncation : t - truncation, c) : T(0);
+      for (Index t = s.begin(sequence); t < s.end(sequence); ++t) {
+        const T in = from(t, c);
+        const T d = to(t, c);
+        const bool leaves = truncation > 0 && t - s.begin(sequence) >= truncation;
+        const T old = leaves ? from(t - truncation, c) : T(0);
         for (Index n = 0; n < States; ++n) {
           slope[n] = q[n] * slope[n] + state[n] - cut_slope[n] * old;
           state[n] = q[n] * state[n] + in - cut[n] * old;
           sum_decay[n] += d * slope[n];
           sum_weight[n] += d * state[n];
         }
+        sum_skip += d * in;
       }
     }
     for (Index n = 0; n < States; ++n) {
-      ddecay[c * States + n] += h[n] * sum_decay[n];
-      dweight[c * States + n] += sum_weight[n];
+      ddecay[e * States + n] += h[n] * sum_decay[n];
+      dweight[e * States + n] += sum_weight[n];
     }
+    if (e < Channels) dskip[c] += sum_skip;
   }
 };
 
-/// One streaming step of the causal recurrence. One index is one channel.
+/// One streaming step of the causal DecayForward. One index is one channel.
 template <class T, Index Channels, Index States>
 struct DecayStep {
   const T* x;        // (Channels)
   T* y;              // (Channels), written
   const T* decay;    // (Channels, States)
   const T* weight;   // (Channels, States)
+  const T* skip;     // (Channels)
   T* state;          // (Channels, States)
   const T* cut;      // (Channels, States) q^K, used when something leaves
   const T* leaving;  // (Channels) x[t-K], or null
 
   SMA_HD Index extent() const { return Channels; }
   SMA_HD void operator()(Index c) const {
-    T total = 0;
+    T total = skip[c] * x[c];
     for (Index n = 0; n < States; ++n) {
       const Index i = c * States + n;
       T next = decay[i] * state[i] + x[c];

@@ -71,13 +71,17 @@ struct ScaledByInputTerm {
   SMA_HD T operator()(Index r, Index c) const { return x(r, 0) * dy(r, c); }
 };
 
-/// The position code [sin(t f_i) | cos(t f_i)], f_i = 10000^(-2i/Width), element c of time step t.
+/// f_i = 10000^(-2i/Width), in radians a time step.
+template <Index Width>
+SMA_HD double position_frequency(Index i) {
+  return std::exp(-9.2103403719761827361 * static_cast<double>(2 * i) / static_cast<double>(Width));
+}
+
+/// The position code [sin(t f_i) | cos(t f_i)], element c of time step t.
 template <class T, Index Width>
 SMA_HD T position_code(Position t, Index c) {
   constexpr Index half = Width / 2;
-  const Index i = c < half ? c : c - half;
-  const double angle = static_cast<double>(t) * std::exp(-9.2103403719761827361 * static_cast<double>(2 * i) /
-                                                         static_cast<double>(Width));
+  const double angle = static_cast<double>(t) * position_frequency<Width>(c < half ? c : c - half);
   return static_cast<T>(c < half ? std::sin(angle) : std::cos(angle));
 }
 

@@ -11,3 +11,4 @@
 #include <sma/eigen/dropout.hpp>
 #include <sma/eigen/elementwise.hpp>
 #include <sma/eigen/linear.hpp>
+#include <sma/eigen/positions.hpp>

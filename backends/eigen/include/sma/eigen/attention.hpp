@@ -1,57 +1,176 @@
 #pragma once
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <sma/eigen/linear.hpp>
+#include <sma/eigen/backend.hpp>
+#include <sma/eigen/gemm.hpp>
 #include <sma/kernels/attention.hpp>
 
-/// Banded attention in tiles: a block of queries meets the keys its band touches as two matrix products.
+/// Banded attention in tiles: a block of queries meets the keys that its band touches. A sequence's keys and values are packed
+/// once; a stripe of kTileRows queries multiplies only the keys that one of its rows sees, and a stripe of keys, in backward,
+/// only the queries that see one of them.
 namespace sma {
 
 namespace eigen {
 
-/// Queries of one tile.
-inline constexpr Index kQueryBlock = 64;
+/// Queries of one block: as many as keep its tiles of scores and their gradients in the second-level cache.
+inline constexpr Index kQueryBlock = 8 * kTileRows;
 
-/// The tiles of one problem: visits (sequence begin, sequence end, first query, queries, first key, keys).
-template <class Problem, class Visit>
-void for_each_tile(const Problem& p, const Visit& visit) {
+/// The keys of a block of queries (of one sequence), and its tile of scores: `stride` numbers a row, column 0 is key `j0`.
+/// Rows are written a register beyond the keys they see on both sides, where products read them.
+struct Block {
+  Index begin, end;   // of the sequence
+  Index i0, queries;  // first query and their number
+  Index j0, keys;     // first key and their number; j0 - begin is a multiple of a panel's columns
+  Index stride;       // of a tile
+};
+
+template <class T, class Problem>
+Block block_of(const Problem& p, Index begin, Index end, Index i0) {
+  const Index queries = std::min(kQueryBlock, end - i0);
+  const Index first = p.first_key(i0, begin);
+  const Index j0 = begin + (first - begin) / kTileColumns<T> * kTileColumns<T>;
+  const Index keys = p.end_key(i0 + queries - 1, end) - j0;
+  return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>)};
+}
+
+/// Calls visit(block) for the blocks of all sequences, and enter(begin, end) before those of a sequence.
+template <class T, class Problem, class Enter, class Visit>
+void for_each_block(const Problem& p, const Enter& enter, const Visit& visit) {
   for (Index sequence = 0; sequence < p.s.count; ++sequence) {
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
-    for (Index i = begin; i < end; i += kQueryBlock) {
-      const Index queries = std::min(kQueryBlock, end - i);
-      const Index first = p.first_key(i, begin);
-      visit(begin, end, i, queries, first, p.end_key(i + queries - 1, end) - first);
-    }
+    if (begin == end) continue;
+    enter(begin, end);
+    for (Index i = begin; i < end; i += kQueryBlock) visit(block_of<T>(p, begin, end, i));
   }
 }
 
-/// Keys of the widest tile.
-template <class Problem>
-Index widest_tile(const Problem& p) {
-  Index widest = 0;
-  for_each_tile(p, [&](Index, Index, Index, Index, Index, Index keys) { widest = std::max(widest, keys); });
-  return widest;
+/// Rows of the longest sequence, and numbers of the largest tile, with room for the last stripe to read beyond it.
+template <class T, class Problem>
+std::pair<Index, Index> largest_sequence_and_tile(const Problem& p) {
+  Index longest = 0;
+  Index tile = 0;
+  for_each_block<T>(
+      p, [&](Index begin, Index end) { longest = std::max(longest, end - begin); },
+      [&](const Block& b) { tile = std::max(tile, round_up(b.queries, kTileRows) * b.stride); });
+  return {longest, tile + kTileRows};
 }
 
-/// The tile's scores, bias included: (queries, keys). Pairs outside the band hold numbers that nobody may use.
+/// A sequence's keys or values, packed for products: as B^T (columns are rows of x) or as B (the depth is rows of x).
+template <class T, Index Width>
+Operand<T> columns_of(const Rows<const T, Width>& x, Index first) {
+  return transposed(x.row(first), x.stride);
+}
+template <class T, Index Width>
+Operand<T> rows_of(const Rows<const T, Width>& x, Index first) {
+  return by_rows(x.row(first), x.stride);
+}
+
+/// tile(i, j) = x_i . y_j for the block's queries i and the keys j that i's stripe sees; y's panels start at the sequence's begin.
+template <class T, class Problem, Index Width>
+void multiply_by_keys(const Problem& p, const Block& b, const Rows<const T, Width>& x, const T* panels,
+                      T* stripe, T* tile) {
+  constexpr Index kColumns = kTileColumns<T>;
+  for (Index r = 0; r < b.queries; r += kTileRows) {
+    const Index i = b.i0 + r;
+    const Index rows = std::min(kTileRows, b.queries - r);
+    const Index first = (p.first_key(i, b.begin) - b.j0) / kColumns * kColumns;
+    const Index last = p.end_key(i + rows - 1, b.end) - b.j0;
+    pack_stripe(rows_of(x, i), rows, Width, stripe);
+    multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.begin + first) * Width, Width * kColumns,
+                       {tile + r * b.stride + first, b.stride}, rows, last - first);
+  }
+}
+
+/// y_i = sum_j tile(i, j) x_j for the block's queries; x's panels hold the whole sequence's `length` rows.
+template <class T, class Problem, Index Width>
+void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, const T* panels, T* stripe,
+                           const Rows<T, Width>& y) {
+  const Index length = b.end - b.begin;
+  for (Index r = 0; r < b.queries; r += kTileRows) {
+    const Index i = b.i0 + r;
+    const Index rows = std::min(kTileRows, b.queries - r);
+    const Index first = p.first_key(i, b.begin);
+    const Index depth = p.end_key(i + rows - 1, b.end) - first;
+    pack_stripe(by_rows(tile + r * b.stride + first - b.j0, b.stride), rows, depth, stripe);
+    multiply_stripe<T>(depth, stripe, panels + (first - b.begin) * kTileColumns<T>, length * kTileColumns<T>,
+                       {y.row(i), y.stride}, rows, Width);
+  }
+}
+
+/// y_j += sum_i tile(i, j) x_i for the block's keys; x's panels hold the block's queries.
+template <class T, class Problem, Index Width>
+void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, const T* panels, T* stripe,
+                              const Rows<T, Width>& y) {
+  Index first = b.i0;  // the first query that sees a key of the stripe
+  Index last = b.i0;   // behind the last one
+  for (Index c = 0; c < b.keys; c += kTileRows) {
+    const Index j = b.j0 + c;
+    const Index rows = std::min(kTileRows, b.keys - c);
+    while (first < b.i0 + b.queries && p.end_key(first, b.end) <= j) ++first;
+    last = std::max(last, first);
+    while (last < b.i0 + b.queries && p.first_key(last, b.begin) < j + rows) ++last;
+    if (first == last) continue;
+    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), rows, last - first, stripe);
+    multiply_stripe<T>(last - first, stripe, panels + (first - b.i0) * kTileColumns<T>,
+                       b.queries * kTileColumns<T>, {y.row(j), y.stride, nullptr, true}, rows, Width);
+  }
+}
+
+/// The part of a row that its query sees.
+struct Band {
+  Index first, count;  // columns of the tile
+};
+template <class Problem>
+Band band_of(const Problem& p, const Block& b, Index i) {
+  const Index first = p.first_key(i, b.begin) - b.j0;
+  return {first, p.end_key(i, b.end) - b.j0 - first};
+}
+
+/// Zeros where stripes read beyond the band.
+template <class T>
+void clear_edges(const Block& b, const Band& band, T* row) {
+  const Index end = band.first + band.count;
+  std::fill(row + std::max<Index>(0, band.first - kTileRows), row + band.first, T(0));
+  std::fill(row + end, row + std::min(b.stride, end + kTileRows), T(0));
+}
+
+/// Calls f(c, slot) with the place in the bias table of query i and key j + c, for c < count. Loops that the compiler can
+/// vectorise where the places follow from the positions.
+template <class Bias, class F>
+void for_each_slot(const Bias& bias, const Position* positions, Index i, Index j, Index count, const F& f) {
+  for (Index c = 0; c < count; ++c) f(c, bias.slot(positions[i], positions[j + c], i, j + c));
+}
+template <class T, Index MaxPositions, class F>
+void for_each_slot(const kernels::SimpleBias<T, MaxPositions>& bias, const Position* positions, Index i,
+                   Index j, Index count, const F& f) {
+  const Position here = positions[i];
+  const bool clamped = here - positions[j] >= MaxPositions || positions[j + count - 1] - here >= MaxPositions;
+  if (clamped) {
+    for (Index c = 0; c < count; ++c) f(c, bias.slot(here, positions[j + c], i, j + c));
+  } else {
+    const auto centre = static_cast<Position>(MaxPositions - 1) - here;
+    for (Index c = 0; c < count; ++c) f(c, static_cast<Index>(centre + positions[j + c]));
+  }
+}
+template <class T, Index Window, class F>
+void for_each_slot(const kernels::LocalBias<T, Window>& bias, const Position*, Index i, Index j, Index count,
+                   const F& f) {
+  const Index first = bias.slot(0, 0, i, j);
+  for (Index c = 0; c < count; ++c) f(c, first + c);
+}
+
+/// row[c] = row[c] * scale + bias.
 template <class T, class Problem>
-void tile_scores(const Problem& p, Index begin, Index end, Index i0, Index queries, Index j0, Index keys,
-                 MutableMap<T>& tile) {
-  tile.noalias() =
-      map(kernels::as_matrix(p.q), i0, queries) * map(kernels::as_matrix(p.k), j0, keys).transpose();
-  for (Index r = 0; r < queries; ++r) {
-    const Index i = i0 + r;
-    const T scale = p.scale(i, begin, end);
-    T* row = tile.data() + r * keys;
-    if constexpr (Problem::has_bias) {
-      const Index first = p.first_key(i, begin);
-      const Index last = p.end_key(i, end);
-      for (Index j = first; j < last; ++j) row[j - j0] = row[j - j0] * scale + p.bias.table[p.slot(i, j)];
-    } else {
-      for (Index c = 0; c < keys; ++c) row[c] *= scale;
-    }
+void scale_and_bias(const Problem& p, Index i, Index j, Index count, T scale, T* row) {
+  if constexpr (Problem::has_bias) {
+    const T* table = p.bias.table;
+    for_each_slot(p.bias, p.s.positions, i, j, count,
+                  [=](Index c, Index slot) { row[c] = row[c] * scale + table[slot]; });
+  } else {
+    for (Index c = 0; c < count; ++c) row[c] *= scale;
   }
 }
 
@@ -59,85 +178,106 @@ void tile_scores(const Problem& p, Index begin, Index end, Index i0, Index queri
 
 template <class T, class Problem>
 void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k) {
+  constexpr Index kZ = Problem::query_width;
+  constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  T* memory = ctx.template scratch<T>(eigen::kQueryBlock * eigen::widest_tile(p));
-  eigen::for_each_tile(p, [&](Index begin, Index end, Index i0, Index queries, Index j0, Index keys) {
-    eigen::MutableMap<T> tile(memory, queries, keys, ::Eigen::OuterStride<>(keys));
-    eigen::tile_scores<T>(p, begin, end, i0, queries, j0, keys, tile);
-    for (Index r = 0; r < queries; ++r) {
-      const Index i = i0 + r;
-      const Index first = p.first_key(i, begin) - j0;
-      const Index count = p.end_key(i, end) - j0 - first;
-      T* row = memory + r * keys;
-      std::fill(row, row + first, T(0));
-      std::fill(row + first + count, row + keys, T(0));
+  const auto [longest, largest] = eigen::largest_sequence_and_tile<T>(p);
+  T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));
+  T* values = ctx.template scratch<T>(eigen::panels_size<T>(longest, kV));
+  T* stripe = ctx.template scratch<T>(eigen::stripe_size<T>(std::max(kZ, longest)));
+  T* tile = ctx.template scratch<T>(largest);
+  const auto enter = [&](Index begin, Index end) {
+    eigen::pack_panels(eigen::columns_of(p.k, begin), kZ, end - begin, keys);
+    eigen::pack_panels(eigen::rows_of(p.v, begin), end - begin, kV, values);
+  };
+  eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
+    eigen::multiply_by_keys(p, b, p.q, keys, stripe, tile);
+    for (Index r = 0; r < b.queries; ++r) {
+      const Index i = b.i0 + r;
+      const eigen::Band band = eigen::band_of(p, b, i);
+      T* row = tile + r * b.stride;
+      T* w = row + band.first;
+      eigen::clear_edges(b, band, row);
+      eigen::scale_and_bias(p, i, b.j0 + band.first, band.count, p.scale(i, b.begin, b.end), w);
       if constexpr (Problem::Act::normalizes) {
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> band(row + first, count);
-        const T top = band.maxCoeff();
-        band = (band - top).exp();
-        const T sum = band.sum();
-        band *= 1 / sum;
+        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> weights(w, band.count);
+        const T top = weights.maxCoeff();
+        weights = (weights - top).exp();
+        const T sum = weights.sum();
+        weights *= 1 / sum;
         k.normalizer[i] = top + std::log(sum);
       } else {
-        for (Index c = first; c < first + count; ++c) row[c] = Problem::Act::value(row[c]);
+        for (Index c = 0; c < band.count; ++c) w[c] = Problem::Act::value(w[c]);
         k.normalizer[i] = 0;
       }
     }
-    eigen::map(kernels::as_matrix(k.out), i0, queries).noalias() =
-        tile * eigen::map(kernels::as_matrix(p.v), j0, keys);
+    eigen::multiply_tile_by_rows(p, b, tile, values, stripe, k.out);
   });
 }
 
 template <class T, class Problem>
 void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k) {
+  constexpr Index kZ = Problem::query_width;
+  constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  const Index widest = eigen::widest_tile(p);
-  T* weight_memory = ctx.template scratch<T>(eigen::kQueryBlock * widest);
-  T* gradient_memory = ctx.template scratch<T>(eigen::kQueryBlock * widest);
-  if (p.s.rows == 0) return;
-  eigen::map(kernels::as_matrix(k.dk), 0, p.s.rows).setZero();
-  eigen::map(kernels::as_matrix(k.dv), 0, p.s.rows).setZero();
-  eigen::for_each_tile(p, [&](Index begin, Index end, Index i0, Index queries, Index j0, Index keys) {
-    eigen::MutableMap<T> weights(weight_memory, queries, keys, ::Eigen::OuterStride<>(keys));
-    eigen::MutableMap<T> gradient(gradient_memory, queries, keys, ::Eigen::OuterStride<>(keys));
-    const auto dout = eigen::map(kernels::as_matrix(k.dout), i0, queries);
-    eigen::tile_scores<T>(p, begin, end, i0, queries, j0, keys, weights);
-    gradient.noalias() =
-        dout * eigen::map(kernels::as_matrix(p.v), j0, keys).transpose();  // d loss / d weight
-    for (Index r = 0; r < queries; ++r) {
-      const Index i = i0 + r;
-      const Index first = p.first_key(i, begin) - j0;
-      const Index count = p.end_key(i, end) - j0 - first;
-      T* w = weight_memory + r * keys;
-      T* g = gradient_memory + r * keys;
-      std::fill(w, w + first, T(0));
-      std::fill(w + first + count, w + keys, T(0));
-      std::fill(g, g + first, T(0));
-      std::fill(g + first + count, g + keys, T(0));
+  const auto [longest, largest] = eigen::largest_sequence_and_tile<T>(p);
+  T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));      // k^T, for scores
+  T* values = ctx.template scratch<T>(eigen::panels_size<T>(kV, longest));    // v^T, for their gradients
+  T* key_rows = ctx.template scratch<T>(eigen::panels_size<T>(longest, kZ));  // k, for dq
+  T* queries = ctx.template scratch<T>(eigen::panels_size<T>(eigen::kQueryBlock, kZ));  // a block's, for dk
+  T* douts = ctx.template scratch<T>(eigen::panels_size<T>(eigen::kQueryBlock, kV));    // for dv
+  T* stripe = ctx.template scratch<T>(eigen::stripe_size<T>(std::max({kZ, kV, longest, eigen::kQueryBlock})));
+  T* weights = ctx.template scratch<T>(largest);
+  T* gradients = ctx.template scratch<T>(largest);  // of weights, then of q . k
+  for (Index i = 0; i < p.s.rows; ++i) {
+    std::fill(k.dk.row(i), k.dk.row(i) + kZ, T(0));
+    std::fill(k.dv.row(i), k.dv.row(i) + kV, T(0));
+  }
+  const auto enter = [&](Index begin, Index end) {
+    eigen::pack_panels(eigen::columns_of(p.k, begin), kZ, end - begin, keys);
+    eigen::pack_panels(eigen::columns_of(p.v, begin), kV, end - begin, values);
+    eigen::pack_panels(eigen::rows_of(p.k, begin), end - begin, kZ, key_rows);
+  };
+  eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
+    eigen::pack_panels(eigen::rows_of(p.q, b.i0), b.queries, kZ, queries);
+    eigen::pack_panels(eigen::rows_of(k.dout, b.i0), b.queries, kV, douts);
+    eigen::multiply_by_keys(p, b, p.q, keys, stripe, weights);
+    eigen::multiply_by_keys(p, b, k.dout, values, stripe, gradients);
+    for (Index r = 0; r < b.queries; ++r) {
+      const Index i = b.i0 + r;
+      const eigen::Band band = eigen::band_of(p, b, i);
+      eigen::clear_edges(b, band, weights + r * b.stride);
+      eigen::clear_edges(b, band, gradients + r * b.stride);
+      T* w = weights + r * b.stride + band.first;
+      T* g = gradients + r * b.stride + band.first;
+      const Index j = b.j0 + band.first;
+      const T scale = p.scale(i, b.begin, b.end);
+      eigen::scale_and_bias(p, i, j, band.count, scale, w);
       if constexpr (Problem::Act::normalizes) {
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> band(w + first, count);
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> slope(g + first, count);
-        band = (band - k.normalizer[i]).exp();
-        const T mean = dout.row(r).dot(eigen::map(kernels::as_matrix(k.out), i, 1).row(0));
-        slope = band * (slope - mean);
+        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> weight(w, band.count);
+        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> slope(g, band.count);
+        const T mean =
+            kernels::row_sum<T, kV>([d = k.dout.row(i), o = k.out.row(i)](Index c) { return d[c] * o[c]; });
+        weight = (weight - k.normalizer[i]).exp();
+        slope = weight * (slope - mean);
       } else {
-        for (Index c = first; c < first + count; ++c) {
+        for (Index c = 0; c < band.count; ++c) {
           g[c] *= Problem::Act::derivative(w[c]);
           w[c] = Problem::Act::value(w[c]);
         }
       }
-      if constexpr (Problem::has_bias)
-        for (Index c = first; c < first + count; ++c) k.dtable[p.slot(i, j0 + c)] += g[c];
-      const T scale = p.scale(i, begin, end);
-      for (Index c = first; c < first + count; ++c) g[c] *= scale;
+      if constexpr (Problem::has_bias) {
+        T* dtable = k.dtable;
+        eigen::for_each_slot(p.bias, p.s.positions, i, j, band.count,
+                             [=](Index c, Index slot) { dtable[slot] += g[c]; });
+      }
+      for (Index c = 0; c < band.count; ++c) g[c] *= scale;
     }
-    eigen::map(kernels::as_matrix(k.dq), i0, queries).noalias() =
-        gradient * eigen::map(kernels::as_matrix(p.k), j0, keys);
-    eigen::map(kernels::as_matrix(k.dk), j0, keys).noalias() +=
-        gradient.transpose() * eigen::map(kernels::as_matrix(p.q), i0, queries);
-    eigen::map(kernels::as_matrix(k.dv), j0, keys).noalias() += weights.transpose() * dout;
+    eigen::multiply_tile_by_rows(p, b, gradients, key_rows, stripe, k.dq);
+    eigen::multiply_transposed_tile(p, b, gradients, queries, stripe, k.dk);
+    eigen::multiply_transposed_tile(p, b, weights, douts, stripe, k.dv);
   });
 }
 

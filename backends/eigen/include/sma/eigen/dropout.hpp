@@ -1,47 +1,126 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/lanes.hpp>
 #include <sma/modules/dropout.hpp>
+#include <tuple>
+#include <utility>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 /// Dropout with many counters of the random generator at a time.
 namespace sma {
 
 namespace eigen {
 
-/// Counters that `generate_blocks` takes at a time.
-inline constexpr Index kPhiloxLanes = 16;
+/// A register's worth of 64-bit numbers. Philox multiplies 32 bits by 32 bits for 64: one instruction, which GCC does not find
+/// by itself.
+#if defined(__AVX512F__)
+using PhiloxRegister = __m512i;
+inline PhiloxRegister multiply_low_halves(PhiloxRegister a, PhiloxRegister b) {
+  return _mm512_mul_epu32(a, b);
+}
+#elif defined(__AVX2__)
+using PhiloxRegister = __m256i;
+inline PhiloxRegister multiply_low_halves(PhiloxRegister a, PhiloxRegister b) {
+  return _mm256_mul_epu32(a, b);
+}
+#elif defined(__SSE2__)
+using PhiloxRegister = __m128i;
+inline PhiloxRegister multiply_low_halves(PhiloxRegister a, PhiloxRegister b) { return _mm_mul_epu32(a, b); }
+#else
+using PhiloxRegister [[gnu::vector_size(16)]] = std::uint64_t;
+inline PhiloxRegister multiply_low_halves(PhiloxRegister a, PhiloxRegister b) {
+  return (a & 0xFFFFFFFFU) * (b & 0xFFFFFFFFU);
+}
+#endif
 
-/// Philox 4x32-10 of kPhiloxLanes counters: words 4l .. 4l+3 are those of `Philox::generate(key, counter_low[l], counter_high)`.
-/// The lanes are 64 bits wide for the products' sake.
-inline void generate_blocks(std::uint64_t key, const std::uint64_t (&counter_low)[kPhiloxLanes],
-                            std::uint64_t counter_high, std::uint32_t (&words)[4 * kPhiloxLanes]) {
-  using Words = Lanes<std::uint64_t>;
-  constexpr auto kWidth = static_cast<Index>(sizeof(Words) / sizeof(std::uint64_t));
-  constexpr std::uint64_t kLow = 0xFFFFFFFFU;
-  for (Index first = 0; first < kPhiloxLanes; first += kWidth) {
-    Words counter;
-    std::memcpy(&counter, counter_low + first, sizeof(counter));
-    Words c[4] = {counter & kLow, counter >> 32, Words{} + (counter_high & kLow),
-                  Words{} + (counter_high >> 32)};
-    auto k0 = static_cast<std::uint32_t>(key);
-    auto k1 = static_cast<std::uint32_t>(key >> 32);
-    for (int round = 0; round < Philox::kRounds; ++round) {
-      const Words product0 = c[0] * Philox::kMultiplier0;
-      const Words product1 = c[2] * Philox::kMultiplier1;
-      c[0] = (product1 >> 32) ^ c[1] ^ std::uint64_t{k0};
-      c[1] = product1 & kLow;
-      c[2] = (product0 >> 32) ^ c[3] ^ std::uint64_t{k1};
-      c[3] = product0 & kLow;
-      k0 += Philox::kWeyl0;
-      k1 += Philox::kWeyl1;
-    }
-    for (Index l = 0; l < kWidth; ++l)
-      for (Index w = 0; w < 4; ++w) words[4 * (first + l) + w] = static_cast<std::uint32_t>(c[w][l]);
+/// Philox 4x32-10 of as many counters as a register has numbers: words 4l .. 4l+3 of `words` are those of
+/// `Philox::generate(key, counter_low[l], counter_high)`.
+class PhiloxLanes {
+  using Words [[gnu::vector_size(sizeof(PhiloxRegister))]] = std::uint64_t;
+
+ public:
+  static constexpr Index kCount = static_cast<Index>(sizeof(Words) / sizeof(std::uint64_t));
+
+  void start(const std::uint64_t* counter_low, std::uint64_t counter_high) {
+    std::memcpy(&c_[0], counter_low, sizeof(Words));
+    c_[1] = c_[0] >> 32;
+    c_[2] = Words{} + counter_high;
+    c_[3] = c_[2] >> 32;
   }
+  void round(std::uint32_t k0, std::uint32_t k1) {
+    const Words product0 = times(c_[0], Philox::kMultiplier0);
+    const Words product1 = times(c_[2], Philox::kMultiplier1);
+    c_[0] = (product1 >> 32) ^ c_[1] ^ std::uint64_t{k0};
+    c_[1] = product1;
+    c_[2] = (product0 >> 32) ^ c_[3] ^ std::uint64_t{k1};
+    c_[3] = product0;
+  }
+  void store(std::uint32_t* words) const {
+    constexpr std::uint64_t kLow = 0xFFFFFFFFU;
+    const Words first = (c_[0] & kLow) | (c_[1] << 32);
+    const Words second = (c_[2] & kLow) | (c_[3] << 32);
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      constexpr int n = static_cast<int>(kCount);
+      const Words low = __builtin_shufflevector(first, second, (I / 2 + I % 2 * n)...);
+      const Words high = __builtin_shufflevector(first, second, (n / 2 + I / 2 + I % 2 * n)...);
+      std::memcpy(words, &low, sizeof(low));
+      std::memcpy(words + 2 * kCount, &high, sizeof(high));
+    }(std::make_integer_sequence<int, static_cast<int>(kCount)>{});
+  }
+
+ private:
+  static Words times(Words a, std::uint64_t b) {
+    return std::bit_cast<Words>(
+        multiply_low_halves(std::bit_cast<PhiloxRegister>(a), std::bit_cast<PhiloxRegister>(Words{} + b)));
+  }
+  Words c_[4];  // only the lower halves of the numbers count
+};
+
+/// Counters that `generate_blocks` takes at a time: several registers, so that multiplications do not wait for each other.
+inline constexpr Index kPhiloxBatch = 4 * PhiloxLanes::kCount;
+
+/// Words 4l .. 4l+3 are those of `Philox::generate(key, counter_low[l], counter_high)`.
+inline void generate_blocks(std::uint64_t key, const std::uint64_t (&counter_low)[kPhiloxBatch],
+                            std::uint64_t counter_high, std::uint32_t (&words)[4 * kPhiloxBatch]) {
+  constexpr Index kLanes = PhiloxLanes::kCount;
+  constexpr Index kRegisters = kPhiloxBatch / kLanes;
+  PhiloxLanes lanes[kRegisters];
+  unrolled<kRegisters>([&](auto i) { lanes[i].start(counter_low + i * kLanes, counter_high); });
+  auto k0 = static_cast<std::uint32_t>(key);
+  auto k1 = static_cast<std::uint32_t>(key >> 32);
+  for (int round = 0; round < Philox::kRounds; ++round) {
+    unrolled<kRegisters>([&](auto i) { lanes[i].round(k0, k1); });
+    k0 += Philox::kWeyl0;
+    k1 += Philox::kWeyl1;
+  }
+  unrolled<kRegisters>([&](auto i) { lanes[i].store(words + 4 * i * kLanes); });
+}
+
+/// y = words < limit ? 0 : x * keep. x and y may be the same.
+template <class T>
+void drop(Index count, const std::uint32_t* words, std::uint32_t limit, T keep, const T* x, T* y) {
+  using V = Lanes<T>;
+  constexpr Index kSize = static_cast<Index>(sizeof(V) / sizeof(T));
+  using Words [[gnu::vector_size(kSize * sizeof(std::uint32_t))]] = std::uint32_t;
+  using Mask = decltype(V{} < V{});
+  Index e = 0;
+  for (; e + kSize <= count; e += kSize) {
+    V value;
+    Words word;
+    std::memcpy(&value, x + e, sizeof(value));
+    std::memcpy(&word, words + e, sizeof(word));
+    value = __builtin_convertvector(word < limit, Mask) ? V{} : value * keep;
+    std::memcpy(y + e, &value, sizeof(value));
+  }
+  for (; e < count; ++e) y[e] = words[e] < limit ? T(0) : x[e] * keep;
 }
 
 }  // namespace eigen
@@ -55,35 +134,41 @@ void run(Context<Eigen<T>>&, const kernels::Dropout<T, Width>& k) {
   const T keep = static_cast<T>(1.0 / (1.0 - k.rate));
   const bool flat = Width % 4 == 0 && k.x.contiguous() && k.y.contiguous();
   const Index total = k.y.rows * kQuads;
+  std::uint64_t counters[eigen::kPhiloxBatch] = {};
+  std::uint32_t words[4 * eigen::kPhiloxBatch];
   Index row = 0;
   Index quad = 0;
-  for (Index first = 0; first < total; first += eigen::kPhiloxLanes) {
-    const Index count = std::min(eigen::kPhiloxLanes, total - first);
-    Index rows[eigen::kPhiloxLanes];
-    Index quads[eigen::kPhiloxLanes];
-    std::uint64_t counters[eigen::kPhiloxLanes] = {};
-    for (Index l = 0; l < count; ++l) {
-      rows[l] = row;
-      quads[l] = quad;
-      counters[l] = RandomStream::counter(k.ids[row], quad);
-      if (++quad == kQuads) {
-        quad = 0;
-        ++row;
-      }
-    }
-    std::uint32_t words[4 * eigen::kPhiloxLanes];
-    eigen::generate_blocks(k.random.key, counters, k.random.instance, words);
-    if (flat) {
-      const T* from = k.x.data + 4 * first;
-      T* to = k.y.data + 4 * first;
-      for (Index e = 0; e < 4 * count; ++e) to[e] = words[e] < limit ? T(0) : from[e] * keep;
-    } else {
-      for (Index l = 0; l < count; ++l)
-        for (Index w = 0; w < std::min<Index>(4, Width - 4 * quads[l]); ++w) {
-          const Index j = 4 * quads[l] + w;
-          k.y(rows[l], j) = words[4 * l + w] < limit ? T(0) : k.x(rows[l], j) * keep;
+  for (Index first = 0; first < total; first += eigen::kPhiloxBatch) {
+    const Index count = std::min(eigen::kPhiloxBatch, total - first);
+    // f(block in the batch, blocks, row, block in the row) for the batch's share of each row
+    const auto for_each_row = [&](const auto& f) {
+      Index r = row;
+      Index q = quad;
+      for (Index l = 0; l < count;) {
+        const Index n = std::min(count - l, kQuads - q);
+        f(l, n, r, q);
+        l += n;
+        q += n;
+        if (q == kQuads) {
+          q = 0;
+          ++r;
         }
-    }
+      }
+      return std::pair(r, q);
+    };
+    const auto next = for_each_row([&](Index l, Index n, Index r, Index q) {
+      const std::uint64_t counter = RandomStream::counter(k.ids[r], q);
+      for (Index i = 0; i < n; ++i) counters[l + i] = counter + static_cast<std::uint64_t>(i);
+    });
+    eigen::generate_blocks(k.random.key, counters, k.random.instance, words);
+    if (flat)
+      eigen::drop(4 * count, words, limit, keep, k.x.data + 4 * first, k.y.data + 4 * first);
+    else
+      for_each_row([&](Index l, Index n, Index r, Index q) {
+        const Index elements = std::min(4 * n, Width - 4 * q);
+        eigen::drop(elements, words + 4 * l, limit, keep, k.x.row(r) + 4 * q, k.y.row(r) + 4 * q);
+      });
+    std::tie(row, quad) = next;
   }
 }
 

@@ -17,10 +17,11 @@ using Lanes = typename LanesOf<T>::type;
 
 /// f(0), ..., f(Count - 1), written out, so that arrays indexed by the argument live in registers.
 template <Index Count, class F>
-void unrolled(const F& f) {
-  [&]<std::size_t... N>(std::index_sequence<N...>) {
+[[gnu::always_inline]] inline void unrolled(const F& f) {
+  [&]<std::size_t... N>(std::index_sequence<N...>) __attribute__((always_inline)) {
     (f(std::integral_constant<Index, static_cast<Index>(N)>{}), ...);
-  }(std::make_index_sequence<static_cast<std::size_t>(Count)>{});
+  }
+  (std::make_index_sequence<static_cast<std::size_t>(Count)>{});
 }
 
 }  // namespace sma::eigen

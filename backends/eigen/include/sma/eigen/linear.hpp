@@ -1,63 +1,87 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/gemm.hpp>
 #include <sma/kernels/linear.hpp>
 
-/// Matrix products by Eigen, in row blocks that stay in the second-level cache.
+/// The three products of a linear layer.
 namespace sma {
 
 namespace eigen {
 
-template <class T>
-using MatrixOf =
-    ::Eigen::Matrix<std::remove_const_t<T>, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>;
-template <class T>
-using ConstMap = ::Eigen::Map<const MatrixOf<T>, 0, ::Eigen::OuterStride<>>;
-template <class T>
-using MutableMap = ::Eigen::Map<MatrixOf<T>, 0, ::Eigen::OuterStride<>>;
+/// As many rows are multiplied as they are, without packing: a step of a stream, a classifier's few rows.
+inline constexpr Index kFewRows = 4;
 
 template <class T>
-ConstMap<T> map(const kernels::Matrix<const T>& m, Index first, Index count) {
-  return {m.data + first * m.stride, count, m.columns, ::Eigen::OuterStride<>(m.stride)};
+Operand<T> operand(const kernels::Matrix<const T>& m) {
+  return by_rows(m.data, m.stride);
 }
 template <class T>
-  requires(!std::is_const_v<T>)
-MutableMap<T> map(const kernels::Matrix<T>& m, Index first, Index count) {
-  return {m.data + first * m.stride, count, m.columns, ::Eigen::OuterStride<>(m.stride)};
+Operand<T> transposed_operand(const kernels::Matrix<const T>& m) {
+  return transposed(m.data, m.stride);
 }
 
-inline constexpr Index kRowBlock = 256;
+/// x . y with a register of partial sums.
+template <class T>
+T dot(const T* x, const T* y, Index count) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  Register<T> sum{};
+  Index i = 0;
+  for (; i + kWidth <= count; i += kWidth) {
+    Register<T> a;
+    Register<T> b;
+    std::memcpy(&a, x + i, sizeof(a));
+    std::memcpy(&b, y + i, sizeof(b));
+    sum += a * b;
+  }
+  T total = std::inner_product(x + i, x + count, y + i, T(0));
+  for (Index l = 0; l < kWidth; ++l) total += sum[l];
+  return total;
+}
 
 }  // namespace eigen
 
 template <class T>
-void run(Context<Eigen<T>>&, const kernels::LinearForward<T>& k) {
-  const auto w = eigen::map(k.w, 0, k.w.rows);
-  for (Index first = 0; first < k.y.rows; first += eigen::kRowBlock) {
-    const Index count = std::min(eigen::kRowBlock, k.y.rows - first);
-    auto y = eigen::map(k.y, first, count);
-    y.noalias() = eigen::map(k.x, first, count) * w.transpose();
-    if (k.bias == nullptr) continue;
-    for (Index i = first; i < first + count; ++i)
-      for (Index o = 0; o < k.y.columns; ++o) k.y(i, o) += k.bias[o];
+void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
+  if (k.y.rows <= eigen::kFewRows) {
+    for (Index i = 0; i < k.y.rows; ++i)
+      for (Index o = 0; o < k.y.columns; ++o)
+        k.y(i, o) = (k.bias != nullptr ? k.bias[o] : T(0)) + eigen::dot(&k.x(i, 0), &k.w(o, 0), k.x.columns);
+    return;
   }
+  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.y.rows, k.y.columns, k.x.columns, eigen::operand(k.x),
+                                        eigen::transposed_operand(k.w), {k.y.data, k.y.stride, k.bias});
 }
 
 template <class T>
-void run(Context<Eigen<T>>&, const kernels::LinearBackwardInput<T>& k) {
-  if (k.dx.rows == 0) return;
-  eigen::map(k.dx, 0, k.dx.rows).noalias() = eigen::map(k.dy, 0, k.dy.rows) * eigen::map(k.w, 0, k.w.rows);
+void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
+  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns, eigen::operand(k.dy),
+                                        eigen::operand(k.w), {k.dx.data, k.dx.stride});
 }
 
 template <class T>
-void run(Context<Eigen<T>>&, const kernels::LinearBackwardWeight<T>& k) {
+void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardWeight<T>& k) {
   if (k.dy.rows == 0) return;
-  eigen::map(k.dw, 0, k.dw.rows).noalias() +=
-      eigen::map(k.dy, 0, k.dy.rows).transpose() * eigen::map(k.x, 0, k.x.rows);
+  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dw.rows, k.dw.columns, k.dy.rows,
+                                        eigen::transposed_operand(k.dy), eigen::operand(k.x),
+                                        {k.dw.data, k.dw.stride, nullptr, true});
   if (k.dbias == nullptr) return;
-  ::Eigen::Map<::Eigen::Matrix<T, 1, ::Eigen::Dynamic>>(k.dbias, k.dy.columns) +=
-      eigen::map(k.dy, 0, k.dy.rows).colwise().sum();
+  // Sums of 64 rows at a time keep single precision honest over long batches.
+  constexpr Index kRows = 64;
+  auto scope = ctx.scope();
+  T* part = ctx.template scratch<T>(k.dy.columns);
+  T* total = ctx.template scratch<T>(k.dy.columns);
+  std::fill_n(total, k.dy.columns, T(0));
+  for (Index first = 0; first < k.dy.rows; first += kRows) {
+    std::fill_n(part, k.dy.columns, T(0));
+    for (Index i = first; i < std::min(first + kRows, k.dy.rows); ++i)
+      for (Index o = 0; o < k.dy.columns; ++o) part[o] += k.dy(i, o);
+    for (Index o = 0; o < k.dy.columns; ++o) total[o] += part[o];
+  }
+  for (Index o = 0; o < k.dy.columns; ++o) k.dbias[o] += total[o];
 }
 
 }  // namespace sma

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
@@ -16,7 +17,9 @@ namespace sma::eigen {
 /// Runs the lanes of a batch on threads. At most `threads` lanes run at a time, whatever the number of lanes.
 ///
 /// Independent lanes are taken one after another by `threads` workers. Coupled lanes (batch norm) must all be under way at
-/// once: each gets a thread of its own and a permit to run, which it gives back while it waits for the others.
+/// once: each gets a thread of its own, and lanes l, l + threads, l + 2 threads, ... take turns in that order: one runs until
+/// it waits for the others, then the next. Only the thread whose turn it is wakes, so that those of one group tend to share
+/// a processor, and none waits where another one runs.
 /// Sums over lanes are taken in lane order, so that results are the same for every number of threads.
 class Team {
  public:
@@ -71,14 +74,15 @@ class Team {
       job_lanes_ = lanes;
       job_workers_ = workers;
       coupled_ = coupled;
-      permits_ = threads_;
       next_lane_ = 0;
       running_ = workers - 1;
       arrived_ = 0;
       failed_ = false;
       error_ = nullptr;
       slots_.resize(static_cast<std::size_t>(lanes));
-      for (auto& slot : slots_) slot.uses = 0;
+      for (auto& slot : slots_) slot.restart();
+      turns_.resize(static_cast<std::size_t>(threads_));
+      for (Index group = 0; group < threads_; ++group) turns_[static_cast<std::size_t>(group)] = group;
       ++generation_;
     }
     wake_.notify_all();
@@ -92,6 +96,13 @@ class Team {
   struct Slot {
     std::vector<unsigned char> data[2];
     std::size_t uses = 0;
+    bool done = false;
+    std::unique_ptr<std::condition_variable> wake = std::make_unique<std::condition_variable>();
+
+    void restart() {
+      uses = 0;
+      done = false;
+    }
   };
   /// Thrown in lanes that wait for one that failed.
   struct Abandoned {};
@@ -116,9 +127,11 @@ class Team {
 
   void work(Index worker) {
     if (coupled_) {
-      acquire();
+      wait_for_turn(worker);
       guarded(worker, worker);
-      release();
+      const std::lock_guard lock(mutex_);
+      slot_of(worker).done = true;
+      give_turn(worker);
       return;
     }
     for (Index lane = next_lane_.fetch_add(1); lane < job_lanes_; lane = next_lane_.fetch_add(1))
@@ -133,32 +146,44 @@ class Team {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
       failed_ = true;
-      meet_.notify_all();
+      if (coupled_) wake_turns();
     }
   }
 
-  void acquire() {
+  Slot& slot_of(Index lane) { return slots_[static_cast<std::size_t>(lane)]; }
+  Index& turn_of(Index lane) { return turns_[static_cast<std::size_t>(lane % threads_)]; }
+
+  void wait_for_turn(Index lane) {
     std::unique_lock lock(mutex_);
-    permit_.wait(lock, [this] { return permits_ > 0; });
-    --permits_;
+    slot_of(lane).wake->wait(lock, [&] { return turn_of(lane) == lane; });
   }
-  void release() {
-    {
-      const std::lock_guard lock(mutex_);
-      ++permits_;
-    }
-    permit_.notify_one();
+
+  /// The round is complete, or will never be: the lane whose turn it is, in each group, looks. Called with the lock.
+  void wake_turns() {
+    for (const Index lane : turns_)
+      if (lane < job_lanes_) slot_of(lane).wake->notify_one();
+  }
+
+  /// To the next lane of the group that is not done. Called with the lock.
+  void give_turn(Index lane) {
+    Index next = lane;
+    do {
+      next += threads_;
+      if (next >= job_lanes_) next = lane % threads_;
+    } while (next != lane && slot_of(next).done);
+    turn_of(lane) = next;
+    slot_of(next).wake->notify_one();
   }
 
   template <class T>
   void all_reduce(Index lane, T* data, Index count) {
     // Two buffers a lane, used in turn: nobody writes buffer k again before all have arrived at k + 1, and so have read k.
-    Slot& mine = slots_[static_cast<std::size_t>(lane)];
+    Slot& mine = slot_of(lane);
     const std::size_t turn = mine.uses++ % 2;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (mine.data[turn].size() < bytes) mine.data[turn].resize(bytes);
     std::copy_n(reinterpret_cast<const unsigned char*>(data), bytes, mine.data[turn].data());
-    meet();
+    meet(lane);
     for (Index i = 0; i < count; ++i) data[i] = T(0);
     for (const Slot& slot : slots_) {
       const T* theirs = reinterpret_cast<const T*>(slot.data[turn].data());
@@ -166,23 +191,19 @@ class Team {
     }
   }
 
-  /// Waits, without a permit, until every lane is here.
-  void meet() {
+  /// Waits, while others take their turns, until every lane is here.
+  void meet(Index lane) {
     std::unique_lock lock(mutex_);
+    if (failed_) throw Abandoned{};
     const std::uint64_t round = meetings_;
     if (++arrived_ == job_lanes_) {
       arrived_ = 0;
       ++meetings_;
-      lock.unlock();
-      meet_.notify_all();
-      return;
+      wake_turns();
     }
-    ++permits_;
-    permit_.notify_one();
-    meet_.wait(lock, [&] { return meetings_ != round || failed_; });
-    permit_.wait(lock, [this] { return permits_ > 0; });
-    --permits_;
-    if (failed_ && meetings_ == round) throw Abandoned{};
+    give_turn(lane);
+    slot_of(lane).wake->wait(lock, [&] { return turn_of(lane) == lane && (meetings_ != round || failed_); });
+    if (meetings_ == round) throw Abandoned{};
   }
 
   Index threads_;
@@ -190,7 +211,7 @@ class Team {
   std::vector<std::thread> pool_;
 
   std::mutex mutex_;
-  std::condition_variable wake_, done_, meet_, permit_;
+  std::condition_variable wake_, done_;
   bool stop_ = false;
   std::uint64_t generation_ = 0;
   std::uint64_t meetings_ = 0;
@@ -199,7 +220,7 @@ class Team {
   Index job_lanes_ = 0;
   Index job_workers_ = 0;
   Index running_ = 0;
-  Index permits_ = 0;
+  std::vector<Index> turns_;  // (threads), the lane that runs
   Index arrived_ = 0;
   bool coupled_ = false;
   bool failed_ = false;

@@ -1,0 +1,269 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <sma/core/config.hpp>
+#include <sma/eigen/lanes.hpp>
+
+/// Matrix products: C = A B from packed operands, register tile by register tile.
+///
+/// A is packed in stripes of kTileRows rows, B in panels of kTileColumns columns, both with the depth outermost, so that the
+/// innermost loop reads each of them straight through: two vectors of B, kTileRows numbers of A, and as many multiply-adds as
+/// registers hold. The order of an element's sum is its depth's, whatever the sizes: results do not depend on the rows that
+/// are computed together. (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.)
+///
+/// Why not Eigen's products: a packed B serves many products here (a sequence's keys all its queries), tiles follow the band of
+/// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance.md has the numbers.
+namespace sma::eigen {
+
+#if defined(__AVX512F__)
+inline constexpr Index kRegisterBytes = 64;
+inline constexpr Index kTileRows = 14;  // 28 of 32 registers accumulate
+#elif defined(__AVX__)
+inline constexpr Index kRegisterBytes = 32;
+inline constexpr Index kTileRows = 6;  // 12 of 16
+#else
+inline constexpr Index kRegisterBytes = 16;
+inline constexpr Index kTileRows = 6;
+#endif
+
+template <class T>
+struct RegisterOf {
+  using type [[gnu::vector_size(kRegisterBytes)]] = T;
+};
+template <class T>
+using Register = typename RegisterOf<T>::type;
+template <class T>
+inline constexpr Index kRegisterWidth = kRegisterBytes / static_cast<Index>(sizeof(T));
+template <class T>
+inline constexpr Index kTileColumns = 2 * kRegisterWidth<T>;
+
+/// A matrix to be packed: element (i, j) at data[i * row_stride + j * column_stride], one of the strides 1.
+template <class T>
+struct Operand {
+  const T* data;
+  Index row_stride;
+  Index column_stride;
+
+  [[nodiscard]] Operand from(Index i, Index j) const {
+    return {data + i * row_stride + j * column_stride, row_stride, column_stride};
+  }
+};
+template <class T>
+Operand<T> by_rows(const T* data, Index stride) {
+  return {data, stride, 1};
+}
+template <class T>
+Operand<T> transposed(const T* data, Index stride) {
+  return {data, 1, stride};
+}
+
+constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// Numbers that pack_stripe and pack_panels write; whole vectors, so a stripe is a little longer than its numbers.
+template <class T>
+constexpr Index stripe_size(Index depth) {
+  return depth * kTileRows + kRegisterWidth<T>;
+}
+template <class T>
+constexpr Index panels_size(Index depth, Index columns) {
+  return round_up(columns, kTileColumns<T>) * depth;
+}
+
+// ---- packing -----------------------------------------------------------------------------------------------------
+
+/// Lanes a0 b0 a1 b1 ... of the lower halves of a and b, or of the upper ones.
+template <bool Upper, class V, std::size_t... Lane>
+[[gnu::always_inline]] inline void interleave(const V& a, const V& b, V& to, std::index_sequence<Lane...>) {
+  constexpr std::size_t kWidth = sizeof...(Lane);
+  constexpr std::size_t kFirst = Upper ? kWidth / 2 : 0;
+  to = __builtin_shufflevector(a, b, (Lane % 2 * kWidth + Lane / 2 + kFirst)...);
+}
+
+/// to[p * Step + r] = from(r, p) for the Width first p and `rows` of Width rows (0 beyond), Width a register's numbers.
+/// Interleaving the rows with those half of them further on, log2(Width) times, transposes.
+template <Index Step, class T>
+[[gnu::always_inline]] inline void pack_transposed(const T* from, Index stride, Index rows,
+                                                   Register<T> (&x)[kRegisterWidth<T>]) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  unrolled<kWidth>([&](auto r) {
+    if (r < rows)
+      std::memcpy(&x[r], from + r * stride, sizeof(x[r]));
+    else
+      x[r] = Register<T>{};
+  });
+  constexpr auto kLanes = std::make_index_sequence<static_cast<std::size_t>(kWidth)>{};
+  unrolled<std::bit_width(static_cast<std::size_t>(kWidth)) - 1>([&](auto) {
+    Register<T> y[kWidth];
+    unrolled<kWidth / 2>([&](auto r) {
+      interleave<false>(x[r], x[r + kWidth / 2], y[2 * r], kLanes);
+      interleave<true>(x[r], x[r + kWidth / 2], y[2 * r + 1], kLanes);
+    });
+    unrolled<kWidth>([&](auto r) { x[r] = y[r]; });
+  });
+}
+
+/// to[p * Step + r] = from(r, p) for r < Rows (0 from `rows` on) and p < depth; rows are contiguous. Writes whole vectors, in
+/// the order of p: numbers beyond Rows are overwritten by the next p, but for the last.
+template <Index Rows, Index Step, class T>
+void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
+  Index p = 0;
+  for (; p + kWidth <= depth; p += kWidth) {
+    Register<T> x[kGroups][kWidth];
+    unrolled<kGroups>([&](auto g) {
+      pack_transposed<Step, T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, x[g]);
+    });
+    unrolled<kWidth>([&](auto k) {
+      unrolled<kGroups>(
+          [&](auto g) { std::memcpy(to + (p + k) * Step + g * kWidth, &x[g][k], sizeof(x[g][k])); });
+    });
+  }
+  for (; p < depth; ++p)
+    for (Index r = 0; r < Rows; ++r) to[p * Step + r] = r < rows ? from[r * stride + p] : T(0);
+}
+
+/// to[p * Step + c] = from[p * stride + c] for c < Columns (0 from `columns` on).
+template <Index Columns, Index Step, class T>
+void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to) {
+  if (columns >= Columns) {
+    for (Index p = 0; p < depth; ++p) std::memcpy(to + p * Step, from + p * stride, Columns * sizeof(T));
+    return;
+  }
+  for (Index p = 0; p < depth; ++p)
+    for (Index c = 0; c < Columns; ++c) to[p * Step + c] = c < columns ? from[p * stride + c] : T(0);
+}
+
+/// Rows 0 .. rows-1 (at most kTileRows) of A, depth columns, as the stripe that a tile reads: to[p * kTileRows + i] = A(i, p).
+template <class T>
+void pack_stripe(const Operand<T>& a, Index rows, Index depth, T* to) {
+  if (a.column_stride == 1)
+    pack_rows<kTileRows, kTileRows>(a.data, a.row_stride, rows, depth, to);
+  else
+    copy_columns<kTileRows, kTileRows>(a.data, a.column_stride, rows, depth, to);
+}
+
+/// B (depth, columns) as panels of kTileColumns columns: to[(panel * depth + p) * kTileColumns + j] = B(p, panel's j).
+template <class T>
+void pack_panels(const Operand<T>& b, Index depth, Index columns, T* to) {
+  constexpr Index kColumns = kTileColumns<T>;
+  for (Index j = 0; j < columns; j += kColumns) {
+    const Operand<T> panel = b.from(0, j);
+    const Index count = std::min(kColumns, columns - j);
+    if (b.column_stride == 1)
+      copy_columns<kColumns, kColumns>(panel.data, panel.row_stride, count, depth, to);
+    else
+      pack_rows<kColumns, kColumns>(panel.data, panel.column_stride, count, depth, to);
+    to += depth * kColumns;
+  }
+}
+
+// ---- one tile ----------------------------------------------------------------------------------------------------
+
+/// What becomes of a product: c = A B, with `start` (one number a column) + A B, or c += A B.
+template <class T>
+struct Result {
+  T* data;
+  Index stride;
+  const T* start = nullptr;
+  bool add = false;
+
+  [[nodiscard]] Result from(Index i, Index j) const {
+    return {data + i * stride + j, stride, start == nullptr ? nullptr : start + j, add};
+  }
+};
+
+/// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
+template <Index Vectors, class T>
+[[gnu::noinline]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c, Index rows,
+                                     Index columns) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  Register<T> sum[kTileRows][Vectors] = {};
+  for (Index p = 0; p < depth; ++p) {
+    Register<T> row[Vectors];
+    unrolled<Vectors>([&](auto v) { std::memcpy(&row[v], b + v * kWidth, sizeof(row[v])); });
+    unrolled<kTileRows>([&](auto i) {
+      const T factor = a[i];
+      unrolled<Vectors>([&](auto v) { sum[i][v] += factor * row[v]; });
+    });
+    a += kTileRows;
+    b += kTileColumns<T>;
+  }
+  if (rows == kTileRows && columns == Vectors * kWidth) {
+    unrolled<Vectors>([&](auto v) {
+      Register<T> start{};
+      if (c.start != nullptr) std::memcpy(&start, c.start + v * kWidth, sizeof(start));
+      unrolled<kTileRows>([&](auto i) {
+        T* to = c.data + i * c.stride + v * kWidth;
+        Register<T> old = start;
+        if (c.add) std::memcpy(&old, to, sizeof(old));
+        old += sum[i][v];
+        std::memcpy(to, &old, sizeof(old));
+      });
+    });
+    return;
+  }
+  std::array<T, static_cast<std::size_t>(kTileRows * Vectors * kWidth)> whole;
+  unrolled<kTileRows>([&](auto i) {
+    unrolled<Vectors>([&](auto v) {
+      std::memcpy(whole.data() + (i * Vectors + v) * kWidth, &sum[i][v], sizeof(sum[i][v]));
+    });
+  });
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < columns; ++j) {
+      T& to = c.data[i * c.stride + j];
+      const T old = c.add ? to : (c.start != nullptr ? c.start[j] : T(0));
+      to = old + whole[static_cast<std::size_t>(i * Vectors * kWidth + j)];
+    }
+}
+
+/// A stripe times panels: rows x columns of a product. `panel_size` numbers lie between two panels' beginnings.
+template <class T>
+void multiply_stripe(Index depth, const T* stripe, const T* panels, Index panel_size, const Result<T>& c,
+                     Index rows, Index columns) {
+  for (Index j = 0; j < columns; j += kTileColumns<T>) {
+    const Index count = std::min(kTileColumns<T>, columns - j);
+    if (count > kRegisterWidth<T>)
+      multiply_tile<2>(depth, stripe, panels, c.from(0, j), rows, count);
+    else
+      multiply_tile<1>(depth, stripe, panels, c.from(0, j), rows, count);
+    panels += panel_size;
+  }
+}
+
+// ---- whole products ----------------------------------------------------------------------------------------------
+
+/// Rows and columns of B that are packed at a time: they stay in the second-level cache.
+inline constexpr Index kDepthBlock = 384;
+inline constexpr Index kColumnBlock = 768;
+
+/// c (rows, columns) = A (rows, depth) B (depth, columns). Scratch memory of the context holds the packed operands.
+template <class C, class T>
+void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& a, const Operand<T>& b,
+              Result<T> c) {
+  if (rows == 0) return;
+  auto scope = ctx.scope();
+  T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
+  T* panels = ctx.template scratch<T>(panels_size<T>(
+      std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
+  Index p = 0;
+  do {
+    const Index deep = std::min(kDepthBlock, depth - p);
+    for (Index j = 0; j < columns; j += kColumnBlock) {
+      const Index wide = std::min(kColumnBlock, columns - j);
+      pack_panels(b.from(p, j), deep, wide, panels);
+      for (Index i = 0; i < rows; i += kTileRows) {
+        const Index tall = std::min(kTileRows, rows - i);
+        pack_stripe(a.from(i, p), tall, deep, stripe);
+        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j), tall, wide);
+      }
+    }
+    p += deep;
+    c.add = true;
+  } while (p < depth);
+}
+
+}  // namespace sma::eigen

@@ -1,0 +1,56 @@
+// labels: threads
+#include <doctest/doctest.h>
+
+#include <sma/core/error.hpp>
+#include <sma/eigen/team.hpp>
+#include <string>
+#include <vector>
+
+using sma::Index;
+
+TEST_CASE("coupled lanes sum what each brings, in every meeting, for every number of lanes and threads") {
+  for (const Index threads : {1, 2, 3, 9}) {
+    sma::eigen::Team team(threads, 8);
+    for (const Index lanes : {1, 2, 5, 8}) {
+      CAPTURE(threads);
+      CAPTURE(lanes);
+      std::vector<std::vector<double>> sums(static_cast<std::size_t>(lanes));
+      team.run(lanes, true, [&](Index lane, Index) {
+        for (Index round = 0; round < 20; ++round) {
+          double mine[2] = {static_cast<double>(lane + round), 1.0};
+          if (auto* reducer = team.reducer(lanes)) reducer->all_reduce(lane, mine, 2);
+          sums[static_cast<std::size_t>(lane)].push_back(mine[0] + 1000 * mine[1]);
+        }
+      });
+      for (const auto& of_lane : sums)
+        for (std::size_t round = 0; round < 20; ++round)
+          CHECK(of_lane[round] ==
+                static_cast<double>(lanes * (lanes - 1) / 2 + lanes * Index(round) + 1000 * lanes));
+    }
+  }
+}
+
+TEST_CASE("when a lane fails the others stop, its error is rethrown, and the team runs again") {
+  for (const Index threads : {1, 2, 3})
+    for (const Index failing : {0, 1, 4})
+      for (const Index at : {0, 1, 3}) {
+        CAPTURE(threads);
+        CAPTURE(failing);
+        CAPTURE(at);
+        sma::eigen::Team team(threads, 5);
+        const auto run = [&](bool fails) {
+          Index met = 0;
+          team.run(5, true, [&](Index lane, Index) {
+            for (Index round = 0; round < 4; ++round) {
+              if (fails && lane == failing && round == at) throw sma::Error("lane " + std::to_string(lane));
+              double one = 1;
+              team.reducer(5)->all_reduce(lane, &one, 1);
+              if (lane == 0) met = round + 1;
+            }
+          });
+          return met;
+        };
+        CHECK_THROWS_WITH_AS(run(true), ("lane " + std::to_string(failing)).c_str(), sma::Error);
+        CHECK(run(false) == 4);
+      }
+}
