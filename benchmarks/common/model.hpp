@@ -37,6 +37,14 @@ struct Rule {
   }
 };
 
+/// A model whose routers decide by `Rule`.
+template <class Model>
+struct WithRule : Model {
+  struct layer : Model::layer {
+    using rule = Rule;
+  };
+};
+
 /// Random rows of the given lengths, in their order.
 template <class Model, class Batch>
 void draw(const ModelOptions& o, std::mt19937& random, std::size_t& next, Batch& x,
@@ -61,7 +69,7 @@ void draw(const ModelOptions& o, std::mt19937& random, std::size_t& next, Batch&
 /// Lengths go on from step to step, so that step k sees what step k of peers/run.py sees.
 template <class Model>
 ModelResult measure(const ModelOptions& o) {
-  using Net = sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>>;
+  using Net = sma::Network<seqboat::Classifier<WithRule<Model>>, sma::Eigen<float>>;
   constexpr double rate = 1e-5;  // small, as in peers/run.py: routing stays that of the initial weights
   Rule::rate = o.activation;
   Net net(sma::Seed{o.seed}, {.threads = static_cast<sma::Index>(o.threads)});

@@ -6,31 +6,17 @@
 #include <lra/data/cifar.hpp>
 #include <lra/data/idx.hpp>
 #include <lra/data/mega_text.hpp>
+#include <lra/paper.hpp>
 #include <lra/training_data.hpp>
-#include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 
 namespace {
 
-/// The paper's model for LRA Image (the SeqBoat paper's appendix).
-struct PaperLayer : seqboat::LayerDefaults {
-  static constexpr sma::Index width = 160, query_width = 96, hidden_width = 320, truncation = 1024;
-  using span = seqboat::Window<128>;
-  using attention = seqboat::Relu2;
-  using position = seqboat::SimplePosition<1024>;
-  template <sma::Index Width>
-  using norm = sma::BatchNorm<Width>;
-  using temperature_scale = std::ratio<4, 10>;
-};
-struct Paper : seqboat::ClassifierDefaults {
-  using layer = PaperLayer;
-  static constexpr sma::Index layers = 8, classes = 10, classifier_width = 320;
-  static constexpr bool absolute_positions = true;
-};
+using Paper = lra::paper::Image;
 
 /// The same recipe, small enough to learn Fashion-MNIST in minutes on two cores.
-struct SmallLayer : PaperLayer {
+struct SmallLayer : lra::paper::ImageLayer {
   static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
   using span = seqboat::Window<32>;
 };

@@ -3,30 +3,17 @@
 
 #include <lra/command_line.hpp>
 #include <lra/data/listops.hpp>
+#include <lra/paper.hpp>
 #include <lra/training_data.hpp>
-#include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 
 namespace {
 
-/// The paper's model for ListOps.
-struct PaperLayer : seqboat::LayerDefaults {
-  static constexpr sma::Index width = 80, query_width = 64, hidden_width = 160, truncation = 1024;
-  using span = seqboat::Window<128>;
-  using position = seqboat::SimplePosition<2002>;
-  static constexpr bool prenorm = false;
-  using temperature_scale = std::ratio<3, 10>;
-  using dropout = std::ratio<1, 10>;
-};
-struct Paper : seqboat::ClassifierDefaults {
-  using layer = PaperLayer;
-  static constexpr sma::Index layers = 6, classes = 10, classifier_width = 160,
-                              vocabulary = lra::kListOpsVocabulary;
-};
+using Paper = lra::paper::ListOps;
 
 /// The same recipe, narrower and with a shorter memory.
-struct SmallLayer : PaperLayer {
+struct SmallLayer : lra::paper::ListOpsLayer {
   static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
   using span = seqboat::Window<32>;
 };
