@@ -9,6 +9,13 @@
 #define SMA_HD
 #endif
 
+/// Marks a function that is compiled by itself: never into its callers, nor anew for some of them.
+#if defined(__clang__) || !defined(__GNUC__)
+#define SMA_NOINLINE [[gnu::noinline]]
+#else
+#define SMA_NOINLINE [[gnu::noinline, gnu::noclone]]
+#endif
+
 namespace sma {
 
 /// Counts and indices of rows, columns and parameters.

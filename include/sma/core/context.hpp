@@ -77,9 +77,10 @@ class Context {
     return {keep<Scalar>(rows * Width), rows, Width};
   }
 
-  /// f(0) .. f(extent-1) in any order, or the backend's own way to do the same.
+  /// f(0) .. f(extent-1) in any order, or the backend's own way to do the same. One function a kernel type, never part of its
+  /// callers: whether a compiler joins a product and a sum into one rounding must not depend on who launches the kernel.
   template <class Kernel>
-  void launch(const Kernel& kernel) {
+  SMA_NOINLINE void launch(const Kernel& kernel) {
     run(*this, kernel);
   }
 
