@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <sma/core/sequences.hpp>
+#include <sma/kernels/positions.hpp>
 
 /// Attention inside a band of each sequence, plain forms (the oracle of the backends' tiled ones).
 ///
@@ -269,9 +270,7 @@ struct Rotate {
   SMA_HD void operator()(Index i) const {
     for (Index m = 0; m < Z / 2; ++m) {
       // Angles need more than single precision at long range.
-      const double angle =
-          static_cast<double>(positions[i]) *
-          std::exp(-9.2103403719761827361 * static_cast<double>(2 * m) / static_cast<double>(Z));
+      const double angle = static_cast<double>(positions[i]) * position_frequency<Z>(m);
       const T c = static_cast<T>(std::cos(angle));
       const T d = direction * static_cast<T>(std::sin(angle));
       const T a = x(i, 2 * m);

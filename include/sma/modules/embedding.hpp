@@ -3,6 +3,7 @@
 #include <cmath>
 #include <sma/core/module.hpp>
 #include <sma/kernels/elementwise.hpp>
+#include <sma/kernels/positions.hpp>
 
 namespace sma {
 
@@ -71,13 +72,7 @@ struct ScaledByInputTerm {
   SMA_HD T operator()(Index r, Index c) const { return x(r, 0) * dy(r, c); }
 };
 
-/// f_i = 10000^(-2i/Width), in radians a time step.
-template <Index Width>
-SMA_HD double position_frequency(Index i) {
-  return std::exp(-9.2103403719761827361 * static_cast<double>(2 * i) / static_cast<double>(Width));
-}
-
-/// The position code [sin(t f_i) | cos(t f_i)], element c of time step t.
+/// The position code [sin(t f_i) | cos(t f_i)], f of position_frequency, element c of time step t.
 template <class T, Index Width>
 SMA_HD T position_code(Position t, Index c) {
   constexpr Index half = Width / 2;

@@ -18,7 +18,7 @@ namespace eigen {
 inline constexpr Index kQueryBlock = 8 * kTileRows;
 
 /// The keys of a block of queries (of one sequence), and its tile of scores: `stride` numbers a row, column 0 is key `j0`.
-/// Rows are written a register beyond the keys they see on both sides, where products read them.
+/// A row holds zeros for kTileRows keys on either side of those it sees, where stripes of other rows read it.
 struct Block {
   Index begin, end;   // of the sequence
   Index i0, queries;  // first query and their number

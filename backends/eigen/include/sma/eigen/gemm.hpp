@@ -82,10 +82,10 @@ template <bool Upper, class V, std::size_t... Lane>
   to = __builtin_shufflevector(a, b, (Lane % 2 * kWidth + Lane / 2 + kFirst)...);
 }
 
-/// to[p * Step + r] = from(r, p) for the Width first p and `rows` of Width rows (0 beyond), Width a register's numbers.
+/// x[p][r] = from(r, p) for the Width first p and `rows` of Width rows (0 beyond), Width a register's numbers.
 /// Interleaving the rows with those half of them further on, log2(Width) times, transposes.
-template <Index Step, class T>
-[[gnu::always_inline]] inline void pack_transposed(const T* from, Index stride, Index rows,
+template <class T>
+[[gnu::always_inline]] inline void load_transposed(const T* from, Index stride, Index rows,
                                                    Register<T> (&x)[kRegisterWidth<T>]) {
   constexpr Index kWidth = kRegisterWidth<T>;
   unrolled<kWidth>([&](auto r) {
@@ -114,9 +114,8 @@ void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
   Index p = 0;
   for (; p + kWidth <= depth; p += kWidth) {
     Register<T> x[kGroups][kWidth];
-    unrolled<kGroups>([&](auto g) {
-      pack_transposed<Step, T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, x[g]);
-    });
+    unrolled<kGroups>(
+        [&](auto g) { load_transposed<T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, x[g]); });
     unrolled<kWidth>([&](auto k) {
       unrolled<kGroups>(
           [&](auto g) { std::memcpy(to + (p + k) * Step + g * kWidth, &x[g][k], sizeof(x[g][k])); });
@@ -247,8 +246,8 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
   if (rows == 0) return;
   auto scope = ctx.scope();
   T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
-  T* panels = ctx.template scratch<T>(panels_size<T>(
-      std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
+  T* panels =
+      ctx.template scratch<T>(panels_size<T>(std::min(depth, kDepthBlock), std::min(columns, kColumnBlock)));
   Index p = 0;
   do {
     const Index deep = std::min(kDepthBlock, depth - p);

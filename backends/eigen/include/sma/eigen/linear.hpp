@@ -15,15 +15,6 @@ namespace eigen {
 /// As many rows are multiplied as they are, without packing: a step of a stream, a classifier's few rows.
 inline constexpr Index kFewRows = 4;
 
-template <class T>
-Operand<T> operand(const kernels::Matrix<const T>& m) {
-  return by_rows(m.data, m.stride);
-}
-template <class T>
-Operand<T> transposed_operand(const kernels::Matrix<const T>& m) {
-  return transposed(m.data, m.stride);
-}
-
 /// x . y with a register of partial sums.
 template <class T>
 T dot(const T* x, const T* y, Index count) {
@@ -52,22 +43,24 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
         k.y(i, o) = (k.bias != nullptr ? k.bias[o] : T(0)) + eigen::dot(&k.x(i, 0), &k.w(o, 0), k.x.columns);
     return;
   }
-  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.y.rows, k.y.columns, k.x.columns, eigen::operand(k.x),
-                                        eigen::transposed_operand(k.w), {k.y.data, k.y.stride, k.bias});
+  eigen::multiply<Context<Eigen<T>>, T>(
+      ctx, k.y.rows, k.y.columns, k.x.columns, eigen::by_rows(k.x.data, k.x.stride),
+      eigen::transposed(k.w.data, k.w.stride), {k.y.data, k.y.stride, k.bias});
 }
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
-  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns, eigen::operand(k.dy),
-                                        eigen::operand(k.w), {k.dx.data, k.dx.stride});
+  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns,
+                                        eigen::by_rows(k.dy.data, k.dy.stride),
+                                        eigen::by_rows(k.w.data, k.w.stride), {k.dx.data, k.dx.stride});
 }
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardWeight<T>& k) {
   if (k.dy.rows == 0) return;
-  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dw.rows, k.dw.columns, k.dy.rows,
-                                        eigen::transposed_operand(k.dy), eigen::operand(k.x),
-                                        {k.dw.data, k.dw.stride, nullptr, true});
+  eigen::multiply<Context<Eigen<T>>, T>(
+      ctx, k.dw.rows, k.dw.columns, k.dy.rows, eigen::transposed(k.dy.data, k.dy.stride),
+      eigen::by_rows(k.x.data, k.x.stride), {k.dw.data, k.dw.stride, nullptr, true});
   if (k.dbias == nullptr) return;
   // Sums of 64 rows at a time keep single precision honest over long batches.
   constexpr Index kRows = 64;
