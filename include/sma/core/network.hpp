@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <sma/core/context.hpp>
 #include <sma/core/module.hpp>
 #include <sma/kernels/elementwise.hpp>
@@ -83,6 +85,14 @@ class DeviceBuffer {
  private:
   T* data_ = nullptr;
   Index size_ = 0;
+};
+
+/// f from `first` on.
+template <class F>
+struct From {
+  F f;
+  Index first;
+  SMA_HD void operator()(Index i) const { f(first + i); }
 };
 
 /// out[i] += sum over lanes, in lane order.
@@ -173,7 +183,19 @@ class Network {
     check_size("set_buffers", host.size(), extent_of<Description>.buffers);
     buffers_.upload(host.data(), static_cast<Index>(host.size()));
   }
-  void zero_gradients() { gradients_.fill(Scalar(0)); }
+  void zero_gradients() {
+    for_each_index(parameter_count, kernels::Fill<Scalar>{gradients_.data(), parameter_count, Scalar(0)});
+  }
+
+  /// f(0) .. f(count-1) in any order, cut among the network's threads.
+  template <class F>
+  void for_each_index(Index count, const F& f) {
+    const Index parts = std::min(options_.threads, options_.lanes);
+    team_.run(parts, false, [&](Index part, Index) {
+      const Index begin = count * part / parts;
+      B::for_each_index(count * (part + 1) / parts - begin, detail::From<F>{f, begin});
+    });
+  }
 
   // ---- settings ---------------------------------------------------------------------------------------------
 
@@ -202,7 +224,7 @@ class Network {
       trace_.fill(Scalar(0));
     }
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
-    team_.run(used_lanes_, couples_batch<Description>() && training(), [&](Index lane, Index) {
+    run_lanes(couples_batch<Description>() && training(), [&](Index lane, Index) {
       Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], lane);
       l.context.trace = trace.empty() ? nullptr : trace_.data();
       run_forward(l);
@@ -229,7 +251,7 @@ class Network {
     output_gradient_.upload(dy.data, output_rows_ * output_width);
     constexpr bool wants_dx = !takes_tokens<Description>();
     if constexpr (wants_dx) input_gradient_.grow(rows_ * input_width);
-    team_.run(used_lanes_, couples_batch<Description>(), [&](Index lane, Index) {
+    run_lanes(couples_batch<Description>(), [&](Index lane, Index) {
       Lane& l = *lanes_[static_cast<std::size_t>(lane)];
       zero_lane_gradients(l, lane);
       run_backward(l, lane, {output_gradient_.data() + l.first_output * output_width, l.output_rows},
@@ -260,7 +282,7 @@ class Network {
                   " targets, expected " + std::to_string(output_rows_));
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
     constexpr bool coupled = couples_batch<Description>();
-    team_.run(used_lanes_, coupled, [&](Index lane, Index worker) {
+    run_lanes(coupled, [&](Index lane, Index worker) {
       Lane& memory = *lanes_[static_cast<std::size_t>(coupled ? lane : worker)];
       Lane& l = begin_lane(lane, memory, lane);
       run_forward(l);
@@ -453,7 +475,25 @@ class Network {
     }
     used_lanes_ = std::max<Index>(1, static_cast<Index>(cuts_.size()) - 1);
     if (cuts_.size() == 1) cuts_.push_back(0);
+    longest_first_.resize(static_cast<std::size_t>(used_lanes_));
+    std::iota(longest_first_.begin(), longest_first_.end(), Index{0});
+    std::sort(longest_first_.begin(), longest_first_.end(), [this](Index a, Index b) {
+      return lane_rows(a) != lane_rows(b) ? lane_rows(a) > lane_rows(b) : a < b;
+    });
   }
+  [[nodiscard]] Index lane_rows(Index lane) const {
+    return host_.begin(cuts_[static_cast<std::size_t>(lane) + 1]) -
+           host_.begin(cuts_[static_cast<std::size_t>(lane)]);
+  }
+
+  /// task(lane, worker) for all lanes; the longest ones begin, so that threads end together. Coupled ones run all at once.
+  template <class Task>
+  void run_lanes(bool coupled, const Task& task) {
+    team_.run(used_lanes_, coupled, [&](Index turn, Index worker) {
+      task(coupled ? turn : longest_first_[static_cast<std::size_t>(turn)], worker);
+    });
+  }
+
   [[nodiscard]] Index middle_row(Index sequence) const {
     return (host_.begin(sequence) + host_.end(std::min(sequence + sequence_group, host_.count) - 1) + 1) / 2;
   }
@@ -547,9 +587,9 @@ class Network {
               host_metrics_[static_cast<std::size_t>(lane * metrics + i)];
     }
     if (gradients)
-      B::for_each_index(parameter_count,
-                        detail::SumLanes<Scalar>{lane_gradients_.data(), used_lanes_, parameter_count,
-                                                 parameter_count, gradients_.data()});
+      for_each_index(parameter_count,
+                     detail::SumLanes<Scalar>{lane_gradients_.data(), used_lanes_, parameter_count,
+                                              parameter_count, gradients_.data()});
   }
 
   [[nodiscard]] const Scalar* output_host() const {
@@ -570,7 +610,8 @@ class Network {
   detail::DeviceBuffer<B, double> lane_metrics_;    // (lanes, metrics)
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<Index> cuts_;
+  std::vector<Index> cuts_;           // (lanes + 1), the first sequence of each
+  std::vector<Index> longest_first_;  // (lanes)
   std::vector<LossSum> loss_sums_;
   Index used_lanes_ = 1;
   Index rows_ = 0;

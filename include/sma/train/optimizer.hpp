@@ -10,7 +10,7 @@ namespace sma {
 
 namespace kernels {
 
-/// partial[c] = sum of squares of chunk c of `data`, in order.
+/// partial[c] = sum of squares of chunk c of `data`, in eight sums that advance together.
 template <class T>
 struct PartialSquares {
   const T* data;
@@ -19,9 +19,16 @@ struct PartialSquares {
   double* partial;
   SMA_HD Index extent() const { return chunks; }
   SMA_HD void operator()(Index c) const {
+    constexpr Index kSums = 8;
+    double sums[kSums] = {};
+    Index i = size * c / chunks;
+    const Index end = size * (c + 1) / chunks;
+    for (; i + kSums <= end; i += kSums)
+      for (Index l = 0; l < kSums; ++l)
+        sums[l] += static_cast<double>(data[i + l]) * static_cast<double>(data[i + l]);
     double total = 0;
-    for (Index i = size * c / chunks; i < size * (c + 1) / chunks; ++i)
-      total += static_cast<double>(data[i]) * static_cast<double>(data[i]);
+    for (; i < end; ++i) total += static_cast<double>(data[i]) * static_cast<double>(data[i]);
+    for (Index l = 0; l < kSums; ++l) total += sums[l];
     partial[c] = total;
   }
 };
@@ -88,8 +95,8 @@ class Adam {
 
   /// Euclidean norm of the network's accumulated gradient.
   [[nodiscard]] double gradient_norm() {
-    B::for_each_index(kChunks, kernels::PartialSquares<Scalar>{net_.gradients().data(), Net::parameter_count,
-                                                               kChunks, partial_.data()});
+    net_.for_each_index(kChunks, kernels::PartialSquares<Scalar>{
+                                     net_.gradients().data(), Net::parameter_count, kChunks, partial_.data()});
     std::array<double, kChunks> host;
     partial_.download(host.data(), kChunks);
     double total = 0;
@@ -104,7 +111,7 @@ class Adam {
     const double correction1 = 1.0 - std::pow(options_.beta1, t);
     const double correction2 = 1.0 - std::pow(options_.beta2, t);
     const auto s = [](double x) { return static_cast<Scalar>(x); };
-    B::for_each_index(
+    net_.for_each_index(
         Net::parameter_count,
         kernels::AdamUpdate<Scalar>{net_.parameters().data(), net_.gradients().data(), first_.data(),
                                     second_.data(), Net::parameter_count, s(clip), s(options_.beta1),
