@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <sma/core/module.hpp>
+#include <sma/kernels/activations.hpp>
 #include <sma/kernels/elementwise.hpp>
 #include <sma/kernels/ema.hpp>
 
@@ -11,11 +12,11 @@ using sma::Index;
 
 namespace kernels {
 
-/// p = sigmoid(delta), q = 1 - p sigmoid(alpha), h = p beta gamma / sqrt(States): one index is one (row, state).
+/// q = 1 - p a, h = p beta gamma / sqrt(States), p = sigmoid(delta), a = sigmoid(alpha): one index is one (row, state).
 template <class T, Index States>
 struct EmaCoefficients {
-  const T* delta;
-  const T* alpha;
+  const T* p;
+  const T* a;
   const T* beta;
   const T* gamma;
   Index size;
@@ -23,18 +24,17 @@ struct EmaCoefficients {
   T* weight;
   SMA_HD Index extent() const { return size; }
   SMA_HD void operator()(Index i) const {
-    const T p = 1 / (1 + std::exp(-delta[i]));
-    const T a = 1 / (1 + std::exp(-alpha[i]));
-    decay[i] = 1 - p * a;
-    weight[i] = p * beta[i] * gamma[i] / std::sqrt(T(States));
+    const T root = 1 / std::sqrt(T(States));
+    decay[i] = 1 - p[i] * a[i];
+    weight[i] = p[i] * beta[i] * gamma[i] * root;
   }
 };
 
 /// The gradients of delta, alpha, beta, gamma from those of decay and weight.
 template <class T, Index States>
 struct EmaCoefficientsBackward {
-  const T* delta;
-  const T* alpha;
+  const T* p;
+  const T* a;
   const T* beta;
   const T* gamma;
   const T* ddecay;
@@ -46,14 +46,12 @@ struct EmaCoefficientsBackward {
   T* dgamma;
   SMA_HD Index extent() const { return size; }
   SMA_HD void operator()(Index i) const {
-    const T p = 1 / (1 + std::exp(-delta[i]));
-    const T a = 1 / (1 + std::exp(-alpha[i]));
     const T root = 1 / std::sqrt(T(States));
-    const T dp = dweight[i] * beta[i] * gamma[i] * root - ddecay[i] * a;
-    ddelta[i] += dp * p * (1 - p);
-    dalpha[i] -= ddecay[i] * p * a * (1 - a);
-    dbeta[i] += dweight[i] * p * gamma[i] * root;
-    dgamma[i] += dweight[i] * p * beta[i] * root;
+    const T dp = dweight[i] * beta[i] * gamma[i] * root - ddecay[i] * a[i];
+    ddelta[i] += dp * p[i] * (1 - p[i]);
+    dalpha[i] -= ddecay[i] * p[i] * a[i] * (1 - a[i]);
+    dbeta[i] += dweight[i] * p[i] * gamma[i] * root;
+    dgamma[i] += dweight[i] * p[i] * beta[i] * root;
   }
 };
 
@@ -91,6 +89,8 @@ struct Ema {
   template <class S>
   struct Saved {
     sma::Rows<const S, Width> x;
+    S* p;       // (R, N), sigmoid(delta)
+    S* a;       // (R, N), sigmoid(alpha)
     S* decay;   // (R, N), q
     S* weight;  // (R, N), h
   };
@@ -109,10 +109,10 @@ struct Ema {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                       sma::Weights<Ema, S> w, Saved<S>& saved) {
-    saved = {x, ctx.template keep<S>(size), ctx.template keep<S>(size)};
+    saved = {x, ctx.template keep<S>(size), ctx.template keep<S>(size), ctx.template keep<S>(size),
+             ctx.template keep<S>(size)};
+    coefficients(ctx, w, saved.p, saved.a, saved.decay, saved.weight);
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
-    ctx.launch(kernels::EmaCoefficients<S, States>{delta.data, alpha.data, beta.data, gamma.data, size,
-                                                   saved.decay, saved.weight});
     filter<false>(ctx, s, x, omega.data, saved, y);
   }
 
@@ -128,8 +128,8 @@ struct Ema {
     ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
     ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, Bidirectional>{
         s, saved.x, dy, saved.decay, saved.weight, Truncation, ddecay, dweight, domega.data});
-    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{delta.data, alpha.data, beta.data, gamma.data,
-                                                           ddecay, dweight, size, ddelta.data, dalpha.data,
+    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{saved.p, saved.a, beta.data, gamma.data, ddecay,
+                                                           dweight, size, ddelta.data, dalpha.data,
                                                            dbeta.data, dgamma.data});
     if (dx) filter<true>(ctx, s, dy, omega.data, saved, dx);
   }
@@ -141,8 +141,9 @@ struct Ema {
   {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     if (stream.steps == 0) {
-      ctx.launch(kernels::EmaCoefficients<S, States>{delta.data, alpha.data, beta.data, gamma.data, size,
-                                                     stream.decay, stream.weight});
+      auto scope = ctx.scope();
+      coefficients(ctx, w, ctx.template scratch<S>(size), ctx.template scratch<S>(size), stream.decay,
+                   stream.weight);
       if constexpr (Truncation > 0)
         for (Index i = 0; i < size; ++i)
           stream.cut[i] = sma::kernels::vanishing_power(stream.decay[i], Truncation);
@@ -159,6 +160,15 @@ struct Ema {
   }
 
  private:
+  template <class C, class S>
+  static void coefficients(C& ctx, const sma::Weights<Ema, S>& w, S* p, S* a, S* decay, S* weight) {
+    using Sigmoid = sma::kernels::Apply<S, States, sma::functions::Sigmoid>;
+    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    ctx.launch(Sigmoid{{delta.data, rows}, {p, rows}});
+    ctx.launch(Sigmoid{{alpha.data, rows}, {a, rows}});
+    ctx.launch(kernels::EmaCoefficients<S, States>{p, a, beta.data, gamma.data, size, decay, weight});
+  }
+
   /// out = k * in + omega in; `Transposed` runs both directions the other way round, which is the gradient.
   template <bool Transposed, class C, class S>
   static void filter(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> in, const S* omega,

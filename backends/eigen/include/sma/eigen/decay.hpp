@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/gemm.hpp>
 #include <sma/eigen/lanes.hpp>
 #include <sma/kernels/ema.hpp>
 
@@ -19,11 +20,19 @@ namespace eigen {
 
 /// Channels handled together.
 template <class T>
-inline constexpr Index kChannelGroup = static_cast<Index>(sizeof(Lanes<T>) / sizeof(T));
+inline constexpr Index kChannelGroup = kRegisterWidth<T>;
 
 /// Groups in a row, the last one perhaps not full.
 template <class T, Index Channels>
 inline constexpr Index kGroups = (Channels + kChannelGroup<T> - 1) / kChannelGroup<T>;
+
+/// States whose `kept` numbers each stay in registers together: a power of two that divides States.
+template <Index States>
+constexpr Index states_at_once(Index kept) {
+  Index count = 1;
+  while (States % (2 * count) == 0 && 2 * count * kept <= kRegisterCount - 6) count *= 2;
+  return count;
+}
 
 /// Rows of a tile.
 inline constexpr Index kDecayTile = 64;
@@ -31,16 +40,16 @@ inline constexpr Index kDecayTile = 64;
 /// A row's numbers of the channels first .. first + group; zeros beyond the last channel. By reference: a vector as a result
 /// has another ABI where processors lack such registers.
 template <Index Channels, class T>
-void load_group(const T* row, Index first, Lanes<T>& group) {
+void load_group(const T* row, Index first, Register<T>& group) {
   if (first + kChannelGroup<T> <= Channels) {
     std::memcpy(&group, row + first, sizeof(group));
   } else {
-    group = Lanes<T>{};
+    group = Register<T>{};
     for (Index l = 0; first + l < Channels; ++l) group[l] = row[first + l];
   }
 }
 template <Index Channels, class T>
-void store_group(const Lanes<T>& group, T* row, Index first) {
+void store_group(const Register<T>& group, T* row, Index first) {
   if (first + kChannelGroup<T> <= Channels)
     std::memcpy(row + first, &group, sizeof(group));
   else
@@ -49,16 +58,16 @@ void store_group(const Lanes<T>& group, T* row, Index first) {
 
 /// Lanes below `smallest` become 0.
 template <class T>
-void vanish(Lanes<T>& x, T smallest) {
-  x = ((x < smallest) & (x > -smallest)) ? Lanes<T>{} : x;
+void vanish(Register<T>& x, T smallest) {
+  x = ((x < smallest) & (x > -smallest)) ? Register<T>{} : x;
 }
 
 /// kernels::vanishing_power of each lane, the highest bit of n first: no step has a result below the normal numbers, but for
 /// rare ones.
 template <class T>
-void vanishing_powers(const Lanes<T>& x, Index n, Lanes<T>& power) {
+void vanishing_powers(const Register<T>& x, Index n, Register<T>& power) {
   constexpr T smallest = kernels::smallest_normal<T>;
-  power = Lanes<T>{} + T(1);
+  power = Register<T>{} + T(1);
   for (auto bit = std::bit_floor(static_cast<std::uint64_t>(n)); bit > 0; bit >>= 1) {
     vanish<T>(power, std::sqrt(smallest));
     power *= power;
@@ -73,24 +82,24 @@ struct DecayTables {
   static constexpr Index direction_size = kGroups<T, Channels> * States;
   static constexpr Index size = Directions * direction_size;
 
-  Lanes<T>* decay;      // q
-  Lanes<T>* weight;     // h
-  Lanes<T>* cut;        // q^K
-  Lanes<T>* cut_slope;  // K q^{K-1}, for gradients
-  Index truncation;     // K, or 0 where all that would be cut has vanished
+  Register<T>* decay;      // q
+  Register<T>* weight;     // h
+  Register<T>* cut;        // q^K
+  Register<T>* cut_slope;  // K q^{K-1}, for gradients
+  Index truncation;        // K, or 0 where all that would be cut has vanished
 
   DecayTables(Context<Eigen<T>>& ctx, const T* decays, const T* weights, Index k)
-      : decay(ctx.template scratch<Lanes<T>>(size)),
-        weight(ctx.template scratch<Lanes<T>>(size)),
-        cut(ctx.template scratch<Lanes<T>>(size)),
-        cut_slope(ctx.template scratch<Lanes<T>>(size)),
+      : decay(ctx.template scratch<Register<T>>(size)),
+        weight(ctx.template scratch<Register<T>>(size)),
+        cut(ctx.template scratch<Register<T>>(size)),
+        cut_slope(ctx.template scratch<Register<T>>(size)),
         truncation(0) {
     transpose(decays, decay);
     transpose(weights, weight);
     if (k == 0) return;
-    Lanes<T> largest{};
+    Register<T> largest{};
     for (Index i = 0; i < size; ++i) {
-      Lanes<T> before;
+      Register<T> before;
       vanishing_powers<T>(decay[i], k - 1, before);
       cut_slope[i] = static_cast<T>(k) * before;
       cut[i] = decay[i] * before;
@@ -102,68 +111,95 @@ struct DecayTables {
   }
 
  private:
-  static void transpose(const T* from, Lanes<T>* to) {
+  static void transpose(const T* from, Register<T>* to) {
     for (Index direction = 0; direction < Directions; ++direction, from += Channels * States)
-      for (Index first = 0; first < Channels; first += kChannelGroup<T>)
-        for (Index n = 0; n < States; ++n, ++to)
-          for (Index l = 0; l < kChannelGroup<T>; ++l)
-            (*to)[l] = first + l < Channels ? from[(first + l) * States + n] : T(0);
+      for (Index first = 0; first < Channels; first += kChannelGroup<T>) {
+        pack_rows<kChannelGroup<T>, kChannelGroup<T>>(from + first * States, States, Channels - first, States,
+                                                      reinterpret_cast<T*>(to));
+        to += States;
+      }
   }
 };
 
-/// Calls step(i, whether a row leaves the kernel) for begin <= i < end; row i - truncation leaves.
-template <class Step>
-void for_each_step(Index begin, Index end, Index truncation, const Step& step) {
-  const Index alone = truncation > 0 ? std::clamp(truncation, begin, end) : end;
-  for (Index i = begin; i < alone; ++i) step(i, std::false_type{});
-  for (Index i = alone; i < end; ++i) step(i, std::true_type{});
+/// Steps begin .. end of a sequence: from `leaving` on, and then in all of them or in none, row i - truncation leaves the kernel.
+struct DecayTile {
+  Index begin, count;
+  bool leaves;
+};
+template <class Visit>
+void for_each_decay_tile(Index length, Index truncation, const Visit& visit) {
+  for (Index begin = 0, end = 0; begin < length; begin = end) {
+    const bool leaves = truncation > 0 && begin >= truncation;
+    end = std::min(begin + kDecayTile, length);
+    if (!leaves && truncation > 0) end = std::min(end, truncation);
+    visit(DecayTile{begin, end - begin, leaves});
+  }
+}
+
+/// out[i] += sum_n h_n s_n[i], s_n[i] = q_n s_n[i-1] + in[i] - cut_n old[i], for `Block` states and the rows of a tile, a register
+/// of channels wide. States, q and h stay in registers.
+template <Index Block, bool Leaves, class T>
+[[gnu::noinline]] void decay_tile(Index rows, const Register<T>* in, const Register<T>* old,
+                                  const Register<T>* decay, const Register<T>* weight, const Register<T>* cut,
+                                  Register<T>* states, Register<T>* out) {
+  using V = Register<T>;
+  constexpr Index kSums = std::min<Index>(Block, 2);  // so that additions wait less for each other
+  V q[Block], h[Block], state[Block];
+  unrolled<Block>([&](auto n) {
+    q[n] = decay[n];
+    h[n] = weight[n];
+    state[n] = states[n];
+  });
+  for (Index i = 0; i < rows; ++i) {
+    V total[kSums] = {out[i]};
+    const V x = in[i];
+    V leaving{};
+    if constexpr (Leaves) leaving = old[i];
+    unrolled<Block>([&](auto n) {
+      if constexpr (Leaves)
+        state[n] = q[n] * state[n] + (x - cut[n] * leaving);
+      else
+        state[n] = q[n] * state[n] + x;
+      total[n % kSums] += h[n] * state[n];
+    });
+    if constexpr (kSums == 2) total[0] += total[1];
+    out[i] = total[0];
+  }
+  unrolled<Block>([&](auto n) { states[n] = state[n]; });
 }
 
 /// One direction of DecayForward for one sequence: the first sets y, the second adds to it. `states` (groups, States) is room
 /// for the recurrence.
 template <bool Reverse, bool Second, class Kernel, class T, Index Directions, Index Channels, Index States>
 void decay_direction(const Kernel& k, Index sequence,
-                     const DecayTables<T, Directions, Channels, States>& tables, Lanes<T>* states) {
-  using V = Lanes<T>;
-  constexpr Index kSums = std::min<Index>(States, 2);  // so that additions wait less for each other
-  const Index length = k.s.length(sequence);
+                     const DecayTables<T, Directions, Channels, States>& tables, Register<T>* states) {
+  using V = Register<T>;
+  constexpr Index kBlock = states_at_once<States>(3);
   const Index start = Reverse ? k.s.end(sequence) - 1 : k.s.begin(sequence);
-  const auto row = [&](Index i) { return Reverse ? start - i : start + i; };
   std::fill_n(states, tables.direction_size, V{});
-  for (Index begin = 0; begin < length; begin += kDecayTile) {
-    const Index end = std::min(begin + kDecayTile, length);
+  for_each_decay_tile(k.s.length(sequence), tables.truncation, [&](const DecayTile& tile) {
+    const auto row = [&](Index i) { return Reverse ? start - tile.begin - i : start + tile.begin + i; };
+    const Index back = Reverse ? tables.truncation : -tables.truncation;
     for (Index g = 0; g < kGroups<T, Channels>; ++g) {
       const Index first = g * kChannelGroup<T>;
-      const Index at = g * States + (Second ? tables.direction_size : 0);
-      const V* cut = tables.cut + at;
-      V q[States], h[States], state[States], skip;
-      for (Index n = 0; n < States; ++n) {
-        q[n] = tables.decay[at + n];
-        h[n] = tables.weight[at + n];
-        state[n] = states[g * States + n];
-      }
+      V in[kDecayTile], old[kDecayTile], out[kDecayTile], skip;
       load_group<Channels>(k.skip, first, skip);
-      for_each_step(begin, end, tables.truncation, [&](Index i, auto leaves) {
-        V in, old, total[kSums] = {};
-        load_group<Channels>(k.x.row(row(i)), first, in);
-        if constexpr (leaves) load_group<Channels>(k.x.row(row(i - tables.truncation)), first, old);
+      for (Index i = 0; i < tile.count; ++i) {
+        load_group<Channels>(k.x.row(row(i)), first, in[i]);
+        if (tile.leaves) load_group<Channels>(k.x.row(row(i) + back), first, old[i]);
         if constexpr (Second)
-          load_group<Channels>(static_cast<const T*>(k.y.row(row(i))), first, total[0]);
+          load_group<Channels>(static_cast<const T*>(k.y.row(row(i))), first, out[i]);
         else
-          total[0] = skip * in;
-        unrolled<States>([&](auto n) {
-          if constexpr (leaves)
-            state[n] = q[n] * state[n] + (in - cut[n] * old);
-          else
-            state[n] = q[n] * state[n] + in;
-          total[n % kSums] += h[n] * state[n];
-        });
-        for (Index j = 1; j < kSums; ++j) total[0] += total[j];
-        store_group<Channels>(total[0], k.y.row(row(i)), first);
-      });
-      for (Index n = 0; n < States; ++n) states[g * States + n] = state[n];
+          out[i] = skip * in[i];
+      }
+      for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
+        const Index at = n + (Second ? tables.direction_size : 0);
+        const auto run = tile.leaves ? decay_tile<kBlock, true, T> : decay_tile<kBlock, false, T>;
+        run(tile.count, in, old, tables.decay + at, tables.weight + at, tables.cut + at, states + n, out);
+      }
+      for (Index i = 0; i < tile.count; ++i) store_group<Channels>(out[i], k.y.row(row(i)), first);
     }
-  }
+  });
 }
 
 }  // namespace eigen
@@ -174,7 +210,7 @@ void run(Context<Eigen<T>>& ctx,
   auto scope = ctx.scope();
   const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.decay, k.weight,
                                                                               k.truncation);
-  auto* states = ctx.template scratch<eigen::Lanes<T>>(tables.direction_size);
+  auto* states = ctx.template scratch<eigen::Register<T>>(tables.direction_size);
   for (Index sequence = 0; sequence < k.s.count; ++sequence) {
     eigen::decay_direction<Reverse, false>(k, sequence, tables, states);
     if constexpr (Bidirectional) eigen::decay_direction<!Reverse, true>(k, sequence, tables, states);
@@ -186,52 +222,55 @@ namespace eigen {
 /// What DecayBackwardParameters carries from tile to tile, (directions, groups, States) each.
 template <class T>
 struct DecaySums {
-  Lanes<T>*state, *slope, *decay, *weight;
+  Register<T>*state, *slope, *decay, *weight;
 };
 
-/// DecayBackwardParameters for steps begin .. end of a sequence whose first row is `start`, one channel group of one direction,
-/// whose numbers are at `at` in the tables. `in` and `out` are the tile's rows of that group: what drives the recurrence, from
-/// `rows`, and what its states are multiplied with.
-template <class T, Index Directions, Index Channels, Index States>
-void decay_sums(const DecayTables<T, Directions, Channels, States>& tables, const DecaySums<T>& sums,
-                Index at, const Rows<const T, Channels>& rows, Index first, Index start, Index begin,
-                Index end, const Lanes<T>* in, const Lanes<T>* out) {
-  using V = Lanes<T>;
-  // States, slopes and both sums of a block stay in registers.
-  constexpr Index kBlock = States % 4 == 0 ? 4 : 1;
-  for (const Index last = at + States; at < last; at += kBlock) {
-    const V* cut = tables.cut + at;
-    const V* cut_slope = tables.cut_slope + at;
-    V q[kBlock], state[kBlock], slope[kBlock];
-    V sum_decay[kBlock] = {}, sum_weight[kBlock] = {};
-    for (Index n = 0; n < kBlock; ++n) {
-      q[n] = tables.decay[at + n];
-      state[n] = sums.state[at + n];
-      slope[n] = sums.slope[at + n];
-    }
-    for_each_step(begin, end, tables.truncation, [&](Index i, auto leaves) {
-      const V x = in[i - begin], d = out[i - begin];
-      V old;
-      if constexpr (leaves) load_group<Channels>(rows.row(start + i - tables.truncation), first, old);
-      unrolled<kBlock>([&](auto n) {
-        if constexpr (leaves) {
-          slope[n] = q[n] * slope[n] + (state[n] - cut_slope[n] * old);
-          state[n] = q[n] * state[n] + (x - cut[n] * old);
-        } else {
-          slope[n] = q[n] * slope[n] + state[n];
-          state[n] = q[n] * state[n] + x;
-        }
-        sum_decay[n] += d * slope[n];
-        sum_weight[n] += d * state[n];
-      });
+/// DecayBackwardParameters for `Block` states, whose numbers are at `at` in the tables, and the rows of a tile: `in` drives the
+/// recurrence, `old` leaves it, `out` is what states are multiplied with. States, slopes and both sums stay in registers.
+template <Index Block, bool Leaves, class T, class Tables>
+[[gnu::noinline]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at, Index rows,
+                                  const Register<T>* in, const Register<T>* old, const Register<T>* out) {
+  using V = Register<T>;
+  const V* cut = tables.cut + at;
+  const V* cut_slope = tables.cut_slope + at;
+  V q[Block], state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
+  unrolled<Block>([&](auto n) {
+    q[n] = tables.decay[at + n];
+    state[n] = sums.state[at + n];
+    slope[n] = sums.slope[at + n];
+  });
+  for (Index i = 0; i < rows; ++i) {
+    const V x = in[i];
+    const V d = out[i];
+    V leaving{};
+    if constexpr (Leaves) leaving = old[i];
+    unrolled<Block>([&](auto n) {
+      if constexpr (Leaves) {
+        slope[n] = q[n] * slope[n] + (state[n] - cut_slope[n] * leaving);
+        state[n] = q[n] * state[n] + (x - cut[n] * leaving);
+      } else {
+        slope[n] = q[n] * slope[n] + state[n];
+        state[n] = q[n] * state[n] + x;
+      }
+      sum_decay[n] += d * slope[n];
+      sum_weight[n] += d * state[n];
     });
-    for (Index n = 0; n < kBlock; ++n) {
-      sums.state[at + n] = state[n];
-      sums.slope[at + n] = slope[n];
-      sums.decay[at + n] += sum_decay[n];
-      sums.weight[at + n] += sum_weight[n];
-    }
   }
+  unrolled<Block>([&](auto n) {
+    sums.state[at + n] = state[n];
+    sums.slope[at + n] = slope[n];
+    sums.decay[at + n] += sum_decay[n];
+    sums.weight[at + n] += sum_weight[n];
+  });
+}
+
+/// The same for a group of channels of one direction.
+template <Index States, class T, class Tables>
+void decay_group_sums(const Tables& tables, const DecaySums<T>& sums, Index at, const DecayTile& tile,
+                      const Register<T>* in, const Register<T>* old, const Register<T>* out) {
+  constexpr Index kBlock = states_at_once<States>(5);
+  const auto run = tile.leaves ? decay_sums<kBlock, true, T, Tables> : decay_sums<kBlock, false, T, Tables>;
+  for (Index n = 0; n < States; n += kBlock) run(tables, sums, at + n, tile.count, in, old, out);
 }
 
 }  // namespace eigen
@@ -240,7 +279,7 @@ void decay_sums(const DecayTables<T, Directions, Channels, States>& tables, cons
 template <class T, Index Channels, Index States, bool Bidirectional>
 void run(Context<Eigen<T>>& ctx,
          const kernels::DecayBackwardParameters<T, Channels, States, Bidirectional>& k) {
-  using V = eigen::Lanes<T>;
+  using V = eigen::Register<T>;
   constexpr Index kGroups = eigen::kGroups<T, Channels>;
   constexpr Index kGroup = eigen::kChannelGroup<T>;
   constexpr Index kTile = eigen::kDecayTile;
@@ -254,26 +293,28 @@ void run(Context<Eigen<T>>& ctx,
   std::fill_n(sums.weight, tables.size, V{});
   for (Index sequence = 0; sequence < k.s.count; ++sequence) {
     const Index start = k.s.begin(sequence);
-    const Index length = k.s.length(sequence);
     std::fill_n(sums.state, tables.size, V{});
     std::fill_n(sums.slope, tables.size, V{});
-    for (Index begin = 0; begin < length; begin += kTile) {
-      const Index end = std::min(begin + kTile, length);
+    eigen::for_each_decay_tile(k.s.length(sequence), tables.truncation, [&](const eigen::DecayTile& tile) {
       for (Index g = 0; g < kGroups; ++g) {
-        V x[kTile], dy[kTile], product{};
-        for (Index i = begin; i < end; ++i) {
-          eigen::load_group<Channels>(k.x.row(start + i), g * kGroup, x[i - begin]);
-          eigen::load_group<Channels>(k.dy.row(start + i), g * kGroup, dy[i - begin]);
-          product += x[i - begin] * dy[i - begin];
+        V x[kTile], dy[kTile], old_x[kTile], old_dy[kTile], product{};
+        for (Index i = 0; i < tile.count; ++i) {
+          const Index row = start + tile.begin + i;
+          eigen::load_group<Channels>(k.x.row(row), g * kGroup, x[i]);
+          eigen::load_group<Channels>(k.dy.row(row), g * kGroup, dy[i]);
+          product += x[i] * dy[i];
+          if (!tile.leaves) continue;
+          eigen::load_group<Channels>(k.x.row(row - tables.truncation), g * kGroup, old_x[i]);
+          if constexpr (Bidirectional)
+            eigen::load_group<Channels>(k.dy.row(row - tables.truncation), g * kGroup, old_dy[i]);
         }
         sum_skip[g] += product;
         const Index at = g * States;
-        eigen::decay_sums(tables, sums, at, k.x, g * kGroup, start, begin, end, x, dy);
+        eigen::decay_group_sums<States>(tables, sums, at, tile, x, old_x, dy);
         if constexpr (Bidirectional)
-          eigen::decay_sums(tables, sums, tables.direction_size + at, k.dy, g * kGroup, start, begin, end, dy,
-                            x);
+          eigen::decay_group_sums<States>(tables, sums, tables.direction_size + at, tile, dy, old_dy, x);
       }
-    }
+    });
   }
   for (Index e = 0; e < k.extent(); ++e) {
     const Index g = e / Channels * kGroups + e % Channels / kGroup;

@@ -18,25 +18,8 @@
 /// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance.md has the numbers.
 namespace sma::eigen {
 
-#if defined(__AVX512F__)
-inline constexpr Index kRegisterBytes = 64;
-inline constexpr Index kTileRows = 14;  // 28 of 32 registers accumulate
-#elif defined(__AVX__)
-inline constexpr Index kRegisterBytes = 32;
-inline constexpr Index kTileRows = 6;  // 12 of 16
-#else
-inline constexpr Index kRegisterBytes = 16;
-inline constexpr Index kTileRows = 6;
-#endif
-
-template <class T>
-struct RegisterOf {
-  using type [[gnu::vector_size(kRegisterBytes)]] = T;
-};
-template <class T>
-using Register = typename RegisterOf<T>::type;
-template <class T>
-inline constexpr Index kRegisterWidth = kRegisterBytes / static_cast<Index>(sizeof(T));
+/// Of the register tile: 28 of 32 registers accumulate, or 12 of 16.
+inline constexpr Index kTileRows = kRegisterCount == 32 ? 14 : 6;
 template <class T>
 inline constexpr Index kTileColumns = 2 * kRegisterWidth<T>;
 

@@ -7,7 +7,28 @@
 /// SIMD by hand, where the compilers' own vectorisation does not find it.
 namespace sma::eigen {
 
-/// The widest SIMD register's worth of numbers. GNU's vector types, because the compilers keep arrays of such a size in memory.
+#if defined(__AVX512F__)
+inline constexpr Index kRegisterBytes = 64;
+inline constexpr Index kRegisterCount = 32;
+#elif defined(__AVX__)
+inline constexpr Index kRegisterBytes = 32;
+inline constexpr Index kRegisterCount = 16;
+#else
+inline constexpr Index kRegisterBytes = 16;
+inline constexpr Index kRegisterCount = 16;
+#endif
+
+/// One SIMD register of this processor. GNU's vector types, because the compilers keep arrays of Eigen's in memory.
+template <class T>
+struct RegisterOf {
+  using type [[gnu::vector_size(kRegisterBytes)]] = T;
+};
+template <class T>
+using Register = typename RegisterOf<T>::type;
+template <class T>
+inline constexpr Index kRegisterWidth = kRegisterBytes / static_cast<Index>(sizeof(T));
+
+/// The widest SIMD register's worth of numbers.
 template <class T>
 struct LanesOf {
   using type [[gnu::vector_size(64)]] = T;
