@@ -42,6 +42,25 @@ struct QueriesAndKeysBackward {
   }
 };
 
+/// The gradients of y = g r from dy: dr = dy g, and dy becomes dg = dy r.
+template <class T, Index V>
+struct GateBackward {
+  sma::Rows<const T, V> g, r;
+  sma::Rows<T, V> dy, dr;
+  SMA_HD Index extent() const { return dy.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* pg = g.row(i);
+    const T* pr = r.row(i);
+    T* d = dy.row(i);
+    T* to = dr.row(i);
+    for (Index j = 0; j < V; ++j) {
+      const T slope = d[j];
+      to[j] = slope * pg[j];
+      d[j] = slope * pr[j];
+    }
+  }
+};
+
 /// One query against a ring of the last keys and values, oldest first. One index: the whole query.
 template <class T, Index Z, Index V, class Activation, class Bias, Index W>
 struct StreamAttention {
@@ -148,20 +167,19 @@ struct GatedAttention {
   using Problem =
       sma::kernels::AttentionProblem<S, QueryWidth, ValueWidth, Function, Bias<S>, Causal, Span::size>;
 
-  /// What attention works on.
+  /// What attention works on: made from `mixed` in forward, and again in backward.
   template <class S>
   struct Parts {
-    sma::Rows<S, inner_width> inner;   // z | r | v
+    sma::Rows<S, inner_width> inner;   // z | r | v = SiLU(mixed)
     sma::Rows<S, QueryWidth> q, k;     // rotated where positions are rotary
     sma::Rows<const S, ValueWidth> v;  // after dropout
   };
   template <class S>
   struct Saved {
     sma::Rows<const S, Width> x;
-    sma::Rows<S, inner_width> mixed;  // before SiLU
-    Parts<S> parts;
-    sma::Rows<S, ValueWidth> g;  // attention's output
-    S* normalizer;               // (rows)
+    sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there
+    sma::Rows<S, ValueWidth> g;       // attention's output
+    S* normalizer;                    // (rows)
   };
 
   template <class S>
@@ -180,9 +198,10 @@ struct GatedAttention {
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
     saved.normalizer = ctx.template keep<S>(s.rows);
     mix(ctx, x, w, saved.mixed);
-    saved.parts = parts_of(ctx, s, saved.mixed, w);
-    const Parts<S>& parts = saved.parts;
     auto scope = ctx.scope();
+    const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
+    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
+    const Parts<S> parts = parts_of(ctx, s, inner, w);
     ctx.launch(
         sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, parts), saved.g, saved.normalizer});
     const auto gated = ctx.template scratch_rows<ValueWidth>(s.rows);
@@ -200,18 +219,19 @@ struct GatedAttention {
     const auto dinner = ctx.template scratch_rows<inner_width>(s.rows);
     {
       auto inner_scope = ctx.scope();
-      const Parts<S>& parts = saved.parts;
-      const auto dgated = ctx.template scratch_rows<ValueWidth>(s.rows);
-      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first g * r, then d loss / d g
+      const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
+      ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
+      const Parts<S> parts = parts_of(ctx, s, inner, w);
+      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
       const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
       const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
+      const auto gated = value(dinner);  // until dv comes there
       const auto out = sma::child<1>(w);
       const auto dout = sma::child<1>(g);
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(parts.inner), dg});
-      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(dg), out.data, dout.data,
-                                   dout.data + Width * ValueWidth, dgated);
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, saved.g, gate(dinner)});
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dgated, gate(parts.inner), dg});
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(inner), gated});
+      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
+                                   dout.data + Width * ValueWidth, dg);
+      ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg, gate(dinner)});
       ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
           problem(s, w, parts), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
       if constexpr (Rate::num > 0) {
@@ -234,8 +254,7 @@ struct GatedAttention {
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dq}, dbeta});
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dk}, dbeta + QueryWidth});
     }
-    ctx.launch(
-        sma::kernels::ApplyBackward<S, inner_width, sma::functions::SiLU>{saved.mixed, dinner, dinner});
+    ctx.launch(sma::kernels::MultiplyRows<S, inner_width>{dinner, saved.mixed, dinner});
     const auto mix = sma::child<0>(w);
     const auto dmix = sma::child<0>(g);
     sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dinner), saved.x, mix.data, dmix.data,
@@ -248,9 +267,10 @@ struct GatedAttention {
     requires(streamable)
   {
     constexpr Index slots = Span::size + 1;
-    const auto mixed = ctx.template scratch_rows<inner_width>(1);
-    mix(ctx, x, w, mixed);
-    const Parts<S> now = parts_of(ctx, s, mixed, w);
+    const auto inner = ctx.template scratch_rows<inner_width>(1);
+    mix(ctx, x, w, inner);
+    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{inner, inner});
+    const Parts<S> now = parts_of(ctx, s, inner, w);
     const Index slot = stream.steps % slots;
     const sma::Rows<S, ValueWidth> v = value(now.inner);
     for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
@@ -276,15 +296,14 @@ struct GatedAttention {
     sma::detail::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
   }
 
-  /// z | r | v = SiLU(mixed), queries and keys.
+  /// Queries, keys and values from z | r | v, in memory of the enclosing scope.
   template <class C, class S>
-  static Parts<S> parts_of(C& ctx, const sma::Sequences& s, sma::Rows<S, inner_width> mixed,
+  static Parts<S> parts_of(C& ctx, const sma::Sequences& s, sma::Rows<S, inner_width> inner,
                            const sma::Weights<GatedAttention, S>& w) {
-    Parts<S> parts{ctx.template keep_rows<inner_width>(s.rows),
-                   ctx.template keep_rows<QueryWidth>(s.rows),
-                   ctx.template keep_rows<QueryWidth>(s.rows),
+    Parts<S> parts{inner,
+                   ctx.template scratch_rows<QueryWidth>(s.rows),
+                   ctx.template scratch_rows<QueryWidth>(s.rows),
                    {}};
-    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, parts.inner});
     ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
                                                       parts.q, parts.k});
     if constexpr (PositionKind::rotary) {
@@ -294,7 +313,7 @@ struct GatedAttention {
     parts.v = value(parts.inner);
     if constexpr (Rate::num > 0) {
       if (ctx.training()) {
-        const auto dropped = ctx.template keep_rows<ValueWidth>(s.rows);
+        const auto dropped = ctx.template scratch_rows<ValueWidth>(s.rows);
         ctx.launch(drop(ctx, s, parts.v, dropped, w.instance));
         parts.v = dropped;
       }

@@ -73,6 +73,10 @@ void check_activation() {
         sma::kernels::ApplyBackward<T, Width, Function>{ConstRows{x.data(), rows}, ConstRows{dy.data(), rows},
                                                         Rows{y.data(), rows}},
         {&y});
+    auto before = x;
+    check_override<T>(
+        sma::kernels::ApplyAndDerive<T, Width, Function>{Rows{before.data(), rows}, Rows{y.data(), rows}},
+        {&before, &y});
   }
 }
 

@@ -240,7 +240,7 @@ class Network {
   }
 
   /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
-  /// (null for token inputs). Requires training mode in the forward pass.
+  /// (null for token inputs). Requires a forward pass in training mode just before: backward uses up what that kept.
   Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
     if (!kept_)
       throw Error("sma::Network::backward: expected a forward pass in training mode just before, found none");
@@ -257,6 +257,7 @@ class Network {
       run_backward(l, lane, {output_gradient_.data() + l.first_output * output_width, l.output_rows},
                    wants_dx ? input_gradient_.data() : nullptr);
     });
+    kept_ = false;
     finish_lanes(true);
     if constexpr (!wants_dx) return {};
     if constexpr (!B::host_accessible) {

@@ -91,6 +91,20 @@ struct ApplyBackward {
   }
 };
 
+/// y = f(x), and x becomes f'(x).
+template <class T, Index Width, class Function>
+struct ApplyAndDerive {
+  Rows<T, Width> x, y;
+  SMA_HD Index extent() const { return y.rows; }
+  SMA_HD void operator()(Index i) const {
+    for (Index j = 0; j < Width; ++j) {
+      const T before = x(i, j);
+      y(i, j) = Function::value(before);
+      x(i, j) = Function::derivative(before);
+    }
+  }
+};
+
 /// Sum over a row with 16 partial sums in a fixed order, so that it vectorises without -ffast-math and is the same on
 /// every backend. f(j) is the j-th term.
 template <class T, Index Width, class Term>

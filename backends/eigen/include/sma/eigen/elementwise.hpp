@@ -62,6 +62,33 @@ void run(Context<Eigen<T>>&, const kernels::ApplyBackward<T, Width, Function>& k
   }
 }
 
+/// Contiguous rows; others go through the plain form.
+template <class T, Index Width, class Function>
+  requires(Function::vectorizes)
+void run(Context<Eigen<T>>&, const kernels::ApplyAndDerive<T, Width, Function>& k) {
+  using Pack = eigen::Pack<T>;
+  if (!k.x.contiguous() || !k.y.contiguous()) {
+    for (Index i = 0; i < k.y.rows; ++i) k(i);
+    return;
+  }
+  constexpr Index kSize = Pack::SizeAtCompileTime;
+  const Index count = k.y.rows * Width;
+  const auto apply = [](T* x, T* y) {
+    const Pack before = ::Eigen::Map<const Pack>(x);
+    ::Eigen::Map<Pack>{y} = Function::value(before);
+    ::Eigen::Map<Pack>{x} = Function::derivative(before);
+  };
+  Index i = 0;
+  for (; i + kSize <= count; i += kSize) apply(k.x.data + i, k.y.data + i);
+  if (i == count) return;
+  Pack x = Pack::Zero();
+  Pack y;
+  std::copy(k.x.data + i, k.x.data + count, x.data());
+  apply(x.data(), y.data());
+  std::copy_n(x.data(), count - i, k.x.data + i);
+  std::copy_n(y.data(), count - i, k.y.data + i);
+}
+
 /// Rows outside, columns inside; sums of 64 rows at a time keep single precision honest over long batches.
 template <class T, Index Width, class Term>
 void run(Context<Eigen<T>>&, const kernels::ColumnSum<T, Width, Term>& k) {
