@@ -79,7 +79,8 @@ class Team {
       arrived_ = 0;
       failed_ = false;
       error_ = nullptr;
-      slots_.resize(static_cast<std::size_t>(lanes));
+      slots_.resize(std::max(slots_.size(),
+                             static_cast<std::size_t>(lanes)));  // never shrinks: nothing is allocated twice
       for (auto& slot : slots_) slot.restart();
       turns_.resize(static_cast<std::size_t>(threads_));
       for (Index group = 0; group < threads_; ++group) turns_[static_cast<std::size_t>(group)] = group;
@@ -185,8 +186,8 @@ class Team {
     std::copy_n(reinterpret_cast<const unsigned char*>(data), bytes, mine.data[turn].data());
     meet(lane);
     for (Index i = 0; i < count; ++i) data[i] = T(0);
-    for (const Slot& slot : slots_) {
-      const T* theirs = reinterpret_cast<const T*>(slot.data[turn].data());
+    for (Index other = 0; other < job_lanes_; ++other) {
+      const T* theirs = reinterpret_cast<const T*>(slot_of(other).data[turn].data());
       for (Index i = 0; i < count; ++i) data[i] += theirs[i];
     }
   }
