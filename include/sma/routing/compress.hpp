@@ -86,6 +86,26 @@ struct ScatterRows {
   }
 };
 
+/// y[rows[c]] = weight[rows[c]] * x[c], and 0 in all other rows; a null weight counts as 1. One index is one compressed row and
+/// the other rows before it; the last one those behind.
+template <class T, Index Width>
+struct ExtractRows {
+  Rows<const T, Width> x;
+  const std::int32_t* rows;
+  const T* weight;  // one a source row, `weight_stride` apart, or null
+  Index weight_stride;
+  Rows<T, Width> y;
+  SMA_HD Index extent() const { return x.rows + 1; }
+  SMA_HD void operator()(Index c) const {
+    const Index end = c < x.rows ? rows[c] : y.rows;
+    for (Index r = c > 0 ? rows[c - 1] + 1 : 0; r < end; ++r)
+      for (Index j = 0; j < Width; ++j) y(r, j) = 0;
+    if (c == x.rows) return;
+    const T w = weight != nullptr ? weight[end * weight_stride] : T(1);
+    for (Index j = 0; j < Width; ++j) y(end, j) = w * x(c, j);
+  }
+};
+
 /// The gradients of y[r] = weight[r] * x[c], r = rows[c]:  dx[c] = weight[r] * dy[r],  dweight[r] = dy[r] . x[c].
 template <class T, Index Width>
 struct ScatterRowsBackward {
@@ -137,7 +157,7 @@ void compress(C& ctx, const Selection& selection, Rows<const S, Width> x, Rows<S
   ctx.launch(kernels::GatherRows<S, Width>{x, selection.rows, y});
 }
 
-/// extract, adding: y[selection.rows[c]] += x[c]. x (active, Width), y (rows, Width); clear y first for the plain inverse.
+/// extract, adding: y[selection.rows[c]] += x[c]. x (active, Width), y (rows, Width).
 template <class C, class S, Index Width>
 void extract_add(C& ctx, const Selection& selection, Rows<const S, Width> x, Rows<S, Width> y) {
   ctx.launch(kernels::ScatterRows<S, Width>{x, selection.rows, nullptr, 0, y});
@@ -146,8 +166,7 @@ void extract_add(C& ctx, const Selection& selection, Rows<const S, Width> x, Row
 /// extract: y = 0 but for y[selection.rows[c]] = x[c].
 template <class C, class S, Index Width>
 void extract(C& ctx, const Selection& selection, Rows<const S, Width> x, Rows<S, Width> y) {
-  ctx.launch(kernels::Fill<S>{y.data, y.rows * Width, S(0)});
-  extract_add(ctx, selection, x, y);
+  ctx.launch(kernels::ExtractRows<S, Width>{x, selection.rows, nullptr, 0, y});
 }
 
 }  // namespace sma

@@ -206,7 +206,7 @@ struct Router {
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Router, S> w, Saved<S>& saved) {
     saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
-    ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
+    if constexpr (first_branch == branches) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
     each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + I, branches);
@@ -221,8 +221,9 @@ struct Router {
         branch<I>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<I + 1>(w),
                            std::get<I>(saved.parts));
       }
-      ctx.launch(
-          kernels::ScatterRows<S, output_width>{out, selected.rows, saved.made.weight + I, branches, y});
+      using Place = std::conditional_t<I == first_branch, kernels::ExtractRows<S, output_width>,
+                                       kernels::ScatterRows<S, output_width>>;  // sets y, adds to it
+      ctx.launch(Place{out, selected.rows, saved.made.weight + I, branches, y});
     });
   }
 
@@ -277,6 +278,13 @@ struct Router {
   };
 
  private:
+  /// The first branch that runs something, or `branches`.
+  static constexpr Index first_branch = [] {
+    Index first = 0;
+    ((detail::is_skip<typename detail::BranchModule<Branches>::type> && (++first, true)) && ...);
+    return first;
+  }();
+
   /// Calls f for the branches that run something.
   template <class F>
   static void each_branch(F&& f) {

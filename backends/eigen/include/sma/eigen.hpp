@@ -7,6 +7,7 @@
 
 #include <sma/eigen/attention.hpp>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/compaction.hpp>
 #include <sma/eigen/decay.hpp>
 #include <sma/eigen/dropout.hpp>
 #include <sma/eigen/elementwise.hpp>

@@ -5,7 +5,7 @@
 /// before the compiler's own, which may hold an older Thrust.
 ///
 /// A kernel runs in its plain form, one index a thread, but for
-///   compaction.hpp   CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence
+///   compaction.hpp   CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence; ExtractRows
 ///   reductions.hpp   ColumnSum, OrderedSum: blocks of rows; RouterMetrics: a thread a sequence
 /// Matrix products, the EMA's recurrence and attention have no form of their own yet.
 

@@ -71,4 +71,11 @@ void run(Context<Thrust<System, S>>& ctx, const kernels::ListActive& k) {
   ctx.launch(kernels::NameRows{k.s, k.rows, end - k.rows, k.positions, k.ids});
 }
 
+/// Zeros in parallel, whatever the gaps between active rows.
+template <class System, class S, Index Width>
+void run(Context<Thrust<System, S>>& ctx, const kernels::ExtractRows<S, Width>& k) {
+  ctx.launch(kernels::Fill<S>{k.y.data, k.y.rows * Width, S(0)});
+  ctx.launch(kernels::ScatterRows<S, Width>{k.x, k.rows, k.weight, k.weight_stride, k.y});
+}
+
 }  // namespace sma

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <sma/eigen/backend.hpp>
+#include <sma/routing/compress.hpp>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+/// compress and extract: lists without branches, rows that do not fit into caches past them, and each row written once.
+namespace sma {
+
+namespace eigen {
+
+/// Results from this size on are written past the caches, which would read a line before they take what overwrites it: more than
+/// a core's share of the last-level cache on current machines, so that nothing is lost that the next kernel would find there.
+inline constexpr Index kStreamedBytes = Index{32} << 20;
+
+/// Whether rows can be streamed and should: 16 bytes at a time, which fill a line before it goes.
+template <class T, Index Width>
+bool streams([[maybe_unused]] const Rows<T, Width>& y) {
+#ifdef __SSE2__
+  constexpr Index kBytes = Width * static_cast<Index>(sizeof(T));
+  return kBytes % 16 == 0 && y.contiguous() && y.rows * kBytes >= kStreamedBytes &&
+         reinterpret_cast<std::uintptr_t>(y.data) % 16 == 0;
+#else
+  return false;
+#endif
+}
+
+/// to = from, past the caches if `Stream`; `finish_streaming` before anybody else reads it.
+template <bool Stream, Index Width, class T>
+void write_row(const T* from, T* to) {
+#ifdef __SSE2__
+  if constexpr (Stream) {
+    const auto* in = reinterpret_cast<const std::byte*>(from);
+    auto* out = reinterpret_cast<std::byte*>(to);
+    Index left = Width * static_cast<Index>(sizeof(T));
+    const auto write = [&](auto&& store, Index bytes) {
+      store(out, in);
+      in += bytes;
+      out += bytes;
+      left -= bytes;
+    };
+    const auto store16 = [](std::byte* y, const std::byte* x) {
+      _mm_stream_si128(reinterpret_cast<__m128i*>(y), _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+    };
+#ifdef __AVX512F__
+    while (left > 0 && reinterpret_cast<std::uintptr_t>(out) % 64 != 0) write(store16, 16);
+    while (left >= 64)
+      write(
+          [](std::byte* y, const std::byte* x) {
+            _mm512_stream_si512(reinterpret_cast<__m512i*>(y), _mm512_loadu_si512(x));
+          },
+          64);
+#endif
+    while (left > 0) write(store16, 16);
+    return;
+  }
+#endif
+  std::copy_n(from, Width, to);
+}
+inline void finish_streaming() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
+}
+
+template <bool Stream, class T, Index Width>
+void gather_rows(const kernels::GatherRows<T, Width>& k) {
+  constexpr Index kAhead = std::max<Index>(1, 5120 / (Width * static_cast<Index>(sizeof(T))));  // about 5 KB
+  for (Index c = 0; c < k.y.rows; ++c) {
+    if constexpr (Stream) {  // the processor foresees no gaps
+      const T* ahead = k.x.row(k.rows[std::min(c + kAhead, k.y.rows - 1)]);
+      for (Index j = 0; j < Width; j += 64 / static_cast<Index>(sizeof(T)))
+        __builtin_prefetch(ahead + j, 0, 2);
+    }
+    write_row<Stream, Width>(k.x.row(k.rows[c]), k.y.row(c));
+  }
+}
+
+template <bool Stream, class T, Index Width>
+void extract_rows(const kernels::ExtractRows<T, Width>& k) {
+  const T zeros[Width] = {};
+  T scaled[Width];
+  Index next = 0;
+  for (Index c = 0; c < k.x.rows; ++c, ++next) {
+    const Index row = k.rows[c];
+    for (; next < row; ++next) write_row<Stream, Width>(zeros, k.y.row(next));
+    const T* from = k.x.row(c);
+    if (k.weight != nullptr) {
+      const T w = k.weight[row * k.weight_stride];
+      for (Index j = 0; j < Width; ++j) scaled[j] = w * from[j];
+      from = scaled;
+    }
+    write_row<Stream, Width>(from, k.y.row(row));
+  }
+  for (; next < k.y.rows; ++next) write_row<Stream, Width>(zeros, k.y.row(next));
+}
+
+}  // namespace eigen
+
+template <class T>
+void run(Context<Eigen<T>>&, const kernels::CountActive& k) {
+  for (Index q = 0; q < k.s.count; ++q) {
+    std::int32_t total = 0;
+    if (k.stride == 1)
+      for (Index t = k.s.begin(q); t < k.s.end(q); ++t) total += k.active[t] != 0 ? 1 : 0;
+    else
+      for (Index t = k.s.begin(q); t < k.s.end(q); ++t) total += k.active[t * k.stride] != 0 ? 1 : 0;
+    k.offsets[q + 1] = total;
+  }
+}
+
+/// A row that is not active is written too, and then overwritten: which rows are active cannot be foreseen.
+template <class T>
+void run(Context<Eigen<T>>&, const kernels::ListActive& k) {
+  for (Index q = 0; q < k.s.count; ++q) {
+    Index at = k.offsets[q];
+    for (Index t = k.s.begin(q); at < k.offsets[q + 1]; ++t) {
+      k.rows[at] = static_cast<std::int32_t>(t);
+      k.positions[at] = k.s.positions[t];
+      k.ids[at] = k.s.ids[t];
+      at += k.active[t * k.stride] != 0 ? 1 : 0;
+    }
+  }
+}
+
+template <class T, Index Width>
+void run(Context<Eigen<T>>&, const kernels::GatherRows<T, Width>& k) {
+  if (!eigen::streams(k.y)) return eigen::gather_rows<false>(k);
+  eigen::gather_rows<true>(k);
+  eigen::finish_streaming();
+}
+
+template <class T, Index Width>
+void run(Context<Eigen<T>>&, const kernels::ExtractRows<T, Width>& k) {
+  if (!eigen::streams(k.y)) return eigen::extract_rows<false>(k);
+  eigen::extract_rows<true>(k);
+  eigen::finish_streaming();
+}
+
+}  // namespace sma
