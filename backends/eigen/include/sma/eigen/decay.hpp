@@ -139,7 +139,7 @@ void for_each_decay_tile(Index length, Index truncation, const Visit& visit) {
 /// out[i] += sum_n h_n s_n[i], s_n[i] = q_n s_n[i-1] + in[i] - cut_n old[i], for `Block` states and the rows of a tile, a register
 /// of channels wide. States, q and h stay in registers.
 template <Index Block, bool Leaves, class T>
-[[gnu::noinline]] void decay_tile(Index rows, const Register<T>* in, const Register<T>* old,
+[[gnu::noinline, gnu::flatten]] void decay_tile(Index rows, const Register<T>* in, const Register<T>* old,
                                   const Register<T>* decay, const Register<T>* weight, const Register<T>* cut,
                                   Register<T>* states, Register<T>* out) {
   using V = Register<T>;
@@ -228,7 +228,7 @@ struct DecaySums {
 /// DecayBackwardParameters for `Block` states, whose numbers are at `at` in the tables, and the rows of a tile: `in` drives the
 /// recurrence, `old` leaves it, `out` is what states are multiplied with. States, slopes and both sums stay in registers.
 template <Index Block, bool Leaves, class T, class Tables>
-[[gnu::noinline]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at, Index rows,
+[[gnu::noinline, gnu::flatten]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at, Index rows,
                                   const Register<T>* in, const Register<T>* old, const Register<T>* out) {
   using V = Register<T>;
   const V* cut = tables.cut + at;

@@ -91,7 +91,7 @@ template <class T>
 /// to[p * Step + r] = from(r, p) for r < Rows (0 from `rows` on) and p < depth; rows are contiguous. Writes whole vectors, in
 /// the order of p: numbers beyond Rows are overwritten by the next p, but for the last.
 template <Index Rows, Index Step, class T>
-void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
+[[gnu::flatten]] void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
   Index p = 0;
@@ -160,7 +160,7 @@ struct Result {
 
 /// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
 template <Index Vectors, class T>
-[[gnu::noinline]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c, Index rows,
+[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c, Index rows,
                                      Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
   Register<T> sum[kTileRows][Vectors] = {};
