@@ -113,7 +113,8 @@ void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, c
     last = std::max(last, first);
     while (last < b.i0 + b.queries && p.first_key(last, b.begin) < j + rows) ++last;
     if (first == last) continue;
-    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), rows, last - first, stripe);
+    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), b.stride - c, last - first,
+                stripe);
     multiply_stripe<T>(last - first, stripe, panels + (first - b.i0) * kTileColumns<T>,
                        b.queries * kTileColumns<T>, {y.row(j), y.stride, nullptr, true}, rows, Width);
   }

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <sma/core/config.hpp>
 #include <sma/eigen/lanes.hpp>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 /// Matrix products: C = A B from packed operands, register tile by register tile.
 ///
@@ -65,15 +68,48 @@ template <bool Upper, class V, std::size_t... Lane>
   to = __builtin_shufflevector(a, b, (Lane % 2 * kWidth + Lane / 2 + kFirst)...);
 }
 
-/// x[p][r] = from(r, p) for the Width first p and `rows` of Width rows (0 beyond), Width a register's numbers.
-/// Interleaving the rows with those half of them further on, log2(Width) times, transposes.
+/// Loads a register.
 template <class T>
-[[gnu::always_inline]] inline void load_transposed(const T* from, Index stride, Index rows,
+struct WholeLoad {
+  void operator()(const T* from, Register<T>& to) const { std::memcpy(&to, from, sizeof(to)); }
+};
+/// Loads the first numbers of a register, zeros behind them, and touches nothing else.
+template <class T>
+class PartialLoad {
+ public:
+#ifdef __AVX512F__
+  explicit PartialLoad(Index count) : mask_((1U << std::clamp<Index>(count, 0, kRegisterWidth<T>)) - 1U) {}
+  void operator()(const T* from, Register<T>& to) const {
+    if constexpr (sizeof(T) == sizeof(float))
+      to = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), from));
+    else
+      to = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), from));
+  }
+
+ private:
+  unsigned mask_;
+#else
+  explicit PartialLoad(Index count) : count_(count) {}
+  void operator()(const T* from, Register<T>& to) const {
+    T part[kRegisterWidth<T>];
+    for (Index l = 0; l < kRegisterWidth<T>; ++l) part[l] = l < count_ ? from[l] : T(0);
+    std::memcpy(&to, part, sizeof(to));
+  }
+
+ private:
+  Index count_;
+#endif
+};
+
+/// x[p][r] = from(r, p) for the Width first p, loaded by `load`, and `rows` of Width rows (0 beyond), Width a register's numbers.
+/// Interleaving the rows with those half of them further on, log2(Width) times, transposes.
+template <class T, class Load>
+[[gnu::always_inline]] inline void load_transposed(const T* from, Index stride, Index rows, const Load& load,
                                                    Register<T> (&x)[kRegisterWidth<T>]) {
   constexpr Index kWidth = kRegisterWidth<T>;
   unrolled<kWidth>([&](auto r) {
     if (r < rows)
-      std::memcpy(&x[r], from + r * stride, sizeof(x[r]));
+      load(from + r * stride, x[r]);
     else
       x[r] = Register<T>{};
   });
@@ -94,38 +130,69 @@ template <Index Rows, Index Step, class T>
 [[gnu::flatten]] void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
-  Index p = 0;
-  for (; p + kWidth <= depth; p += kWidth) {
+  const auto pack = [&](Index p, Index count, const auto& load) {
     Register<T> x[kGroups][kWidth];
-    unrolled<kGroups>(
-        [&](auto g) { load_transposed<T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, x[g]); });
-    unrolled<kWidth>([&](auto k) {
-      unrolled<kGroups>(
-          [&](auto g) { std::memcpy(to + (p + k) * Step + g * kWidth, &x[g][k], sizeof(x[g][k])); });
+    unrolled<kGroups>([&](auto g) {
+      load_transposed<T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, load, x[g]);
     });
-  }
-  for (; p < depth; ++p)
-    for (Index r = 0; r < Rows; ++r) to[p * Step + r] = r < rows ? from[r * stride + p] : T(0);
+    unrolled<kWidth>([&](auto k) {
+      if (k < count)
+        unrolled<kGroups>(
+            [&](auto g) { std::memcpy(to + (p + k) * Step + g * kWidth, &x[g][k], sizeof(x[g][k])); });
+    });
+  };
+  Index p = 0;
+  for (; p + kWidth <= depth; p += kWidth) pack(p, kWidth, WholeLoad<T>{});
+  if (p < depth) pack(p, depth - p, PartialLoad<T>(depth - p));
 }
 
-/// to[p * Step + c] = from[p * stride + c] for c < Columns (0 from `columns` on).
+/// to[p * Step + c] = from[p * stride + c] for c < Columns (0 from `columns` on). Writes whole vectors as pack_rows does. Adds to
+/// sums[c], unless null, what column c holds, 64 rows at a time: that keeps single precision honest over many rows.
 template <Index Columns, Index Step, class T>
-void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to) {
-  if (columns >= Columns) {
-    for (Index p = 0; p < depth; ++p) std::memcpy(to + p * Step, from + p * stride, Columns * sizeof(T));
-    return;
+[[gnu::flatten]] void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to,
+                                   T* sums = nullptr) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kGroups = (Columns + kWidth - 1) / kWidth;
+  constexpr Index kRows = 64;
+  constexpr Index kSums = 4;  // so that additions wait less for each other
+  const auto copy = [&](const auto& load) {
+    for (Index first = 0; first < depth; first += kRows) {
+      Register<T> sum[kSums][kGroups] = {};
+      const auto row = [&](Index p, auto s) {
+        unrolled<kGroups>([&](auto g) {
+          Register<T> x;
+          load[g](from + p * stride + g * kWidth, x);
+          std::memcpy(to + p * Step + g * kWidth, &x, sizeof(x));
+          sum[s][g] += x;
+        });
+      };
+      const Index end = std::min(first + kRows, depth);
+      Index p = first;
+      for (; p + kSums <= end; p += kSums) unrolled<kSums>([&](auto s) { row(p + s, s); });
+      for (; p < end; ++p) row(p, std::integral_constant<Index, 0>{});
+      if (sums == nullptr) continue;
+      for (Index c = 0; c < std::min(Columns, columns); ++c)
+        for (Index s = 0; s < kSums; ++s) sums[c] += sum[s][c / kWidth][c % kWidth];
+    }
+  };
+  if (columns >= kGroups * kWidth) {
+    copy(std::array<WholeLoad<T>, kGroups>{});
+  } else {
+    const auto load = [&]<std::size_t... G>(std::index_sequence<G...>) {
+      return std::array{PartialLoad<T>(columns - static_cast<Index>(G) * kWidth)...};
+    };
+    copy(load(std::make_index_sequence<kGroups>{}));
   }
-  for (Index p = 0; p < depth; ++p)
-    for (Index c = 0; c < Columns; ++c) to[p * Step + c] = c < columns ? from[p * stride + c] : T(0);
 }
 
-/// Rows 0 .. rows-1 (at most kTileRows) of A, depth columns, as the stripe that a tile reads: to[p * kTileRows + i] = A(i, p).
+/// Rows 0 .. rows-1 of A, kTileRows at most, depth columns, as the stripe that a tile reads: to[p * kTileRows + i] = A(i, p).
+/// Adds to sums[i], unless null, what row i holds; only of an A whose columns are contiguous.
 template <class T>
-void pack_stripe(const Operand<T>& a, Index rows, Index depth, T* to) {
+void pack_stripe(const Operand<T>& a, Index rows, Index depth, T* to, T* sums = nullptr) {
   if (a.column_stride == 1)
     pack_rows<kTileRows, kTileRows>(a.data, a.row_stride, rows, depth, to);
   else
-    copy_columns<kTileRows, kTileRows>(a.data, a.column_stride, rows, depth, to);
+    copy_columns<kTileRows, kTileRows>(a.data, a.column_stride, rows, depth, to, sums);
 }
 
 /// B (depth, columns) as panels of kTileColumns columns: to[(panel * depth + p) * kTileColumns + j] = B(p, panel's j).
@@ -134,11 +201,10 @@ void pack_panels(const Operand<T>& b, Index depth, Index columns, T* to) {
   constexpr Index kColumns = kTileColumns<T>;
   for (Index j = 0; j < columns; j += kColumns) {
     const Operand<T> panel = b.from(0, j);
-    const Index count = std::min(kColumns, columns - j);
     if (b.column_stride == 1)
-      copy_columns<kColumns, kColumns>(panel.data, panel.row_stride, count, depth, to);
+      copy_columns<kColumns, kColumns>(panel.data, panel.row_stride, columns - j, depth, to);
     else
-      pack_rows<kColumns, kColumns>(panel.data, panel.column_stride, count, depth, to);
+      pack_rows<kColumns, kColumns>(panel.data, panel.column_stride, columns - j, depth, to);
     to += depth * kColumns;
   }
 }
@@ -160,8 +226,8 @@ struct Result {
 
 /// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
 template <Index Vectors, class T>
-[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c, Index rows,
-                                     Index columns) {
+[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c,
+                                                   Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
   Register<T> sum[kTileRows][Vectors] = {};
   for (Index p = 0; p < depth; ++p) {
@@ -222,15 +288,16 @@ void multiply_stripe(Index depth, const T* stripe, const T* panels, Index panel_
 inline constexpr Index kDepthBlock = 384;
 inline constexpr Index kColumnBlock = 768;
 
-/// c (rows, columns) = A (rows, depth) B (depth, columns). Scratch memory of the context holds the packed operands.
+/// c (rows, columns) = A (rows, depth) B (depth, columns). Scratch memory of the context holds the packed operands. Adds to
+/// row_sums, unless null, the sums of A's rows; A's columns are contiguous then.
 template <class C, class T>
 void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& a, const Operand<T>& b,
-              Result<T> c) {
+              Result<T> c, T* row_sums = nullptr) {
   if (rows == 0) return;
   auto scope = ctx.scope();
   T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
-  T* panels =
-      ctx.template scratch<T>(panels_size<T>(std::min(depth, kDepthBlock), std::min(columns, kColumnBlock)));
+  T* panels = ctx.template scratch<T>(panels_size<T>(
+      std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
   Index p = 0;
   do {
     const Index deep = std::min(kDepthBlock, depth - p);
@@ -238,9 +305,10 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
       const Index wide = std::min(kColumnBlock, columns - j);
       pack_panels(b.from(p, j), deep, wide, panels);
       for (Index i = 0; i < rows; i += kTileRows) {
-        const Index tall = std::min(kTileRows, rows - i);
-        pack_stripe(a.from(i, p), tall, deep, stripe);
-        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j), tall, wide);
+        pack_stripe(a.from(i, p), rows - i, deep, stripe,
+                    j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
+        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
+                        std::min(kTileRows, rows - i), wide);
       }
     }
     p += deep;

@@ -60,21 +60,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardWeight<T>& k) {
   if (k.dy.rows == 0) return;
   eigen::multiply<Context<Eigen<T>>, T>(
       ctx, k.dw.rows, k.dw.columns, k.dy.rows, eigen::transposed(k.dy.data, k.dy.stride),
-      eigen::by_rows(k.x.data, k.x.stride), {k.dw.data, k.dw.stride, nullptr, true});
-  if (k.dbias == nullptr) return;
-  // Sums of 64 rows at a time keep single precision honest over long batches.
-  constexpr Index kRows = 64;
-  auto scope = ctx.scope();
-  T* part = ctx.template scratch<T>(k.dy.columns);
-  T* total = ctx.template scratch<T>(k.dy.columns);
-  std::fill_n(total, k.dy.columns, T(0));
-  for (Index first = 0; first < k.dy.rows; first += kRows) {
-    std::fill_n(part, k.dy.columns, T(0));
-    for (Index i = first; i < std::min(first + kRows, k.dy.rows); ++i)
-      for (Index o = 0; o < k.dy.columns; ++o) part[o] += k.dy(i, o);
-    for (Index o = 0; o < k.dy.columns; ++o) total[o] += part[o];
-  }
-  for (Index o = 0; o < k.dy.columns; ++o) k.dbias[o] += total[o];
+      eigen::by_rows(k.x.data, k.x.stride), {k.dw.data, k.dw.stride, nullptr, true}, k.dbias);
 }
 
 }  // namespace sma
