@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
 #include <sma/kernels/attention.hpp>
@@ -32,7 +33,7 @@ Block block_of(const Problem& p, Index begin, Index end, Index i0) {
   const Index first = p.first_key(i0, begin);
   const Index j0 = begin + (first - begin) / kTileColumns<T> * kTileColumns<T>;
   const Index keys = p.end_key(i0 + queries - 1, end) - j0;
-  return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>)};
+  return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>) + kRegisterWidth<T>};
 }
 
 /// Calls visit(block) for the blocks of all sequences, and enter(begin, end) before those of a sequence.
@@ -175,6 +176,44 @@ void scale_and_bias(const Problem& p, Index i, Index j, Index count, T scale, T*
   }
 }
 
+/// f(array of a register's numbers) for row[0] .. row[count-1], whole registers: what stands behind the row changes too.
+template <class T>
+using RegisterArray = ::Eigen::Map<::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>>;
+template <class T, class F>
+void for_each_register(Index count, const F& f) {
+  for (Index c = 0; c < count; c += kRegisterWidth<T>) f(c);
+}
+
+/// row = softmax(row); returns the logarithm of the sum of exponentials.
+template <class T>
+T softmax(T* row, Index count) {
+  using Array = ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>;
+  std::fill_n(row + count, kRegisterWidth<T>, std::numeric_limits<T>::lowest());
+  Array largest = RegisterArray<T>(row);
+  for_each_register<T>(count, [&](Index c) { largest = largest.max(RegisterArray<T>(row + c)); });
+  const T top = largest.maxCoeff();
+  for_each_register<T>(count,
+                       [&](Index c) { RegisterArray<T>{row + c} = (RegisterArray<T>(row + c) - top).exp(); });
+  std::fill_n(row + count, kRegisterWidth<T>, T(0));
+  Array sums = Array::Zero();
+  for_each_register<T>(count, [&](Index c) { sums += RegisterArray<T>(row + c); });
+  const T sum = sums.sum();
+  for_each_register<T>(count, [&, factor = 1 / sum](Index c) { RegisterArray<T>{row + c} *= factor; });
+  return top + std::log(sum);
+}
+
+/// row = softmax(row), given the logarithm of its sum of exponentials, and slope becomes the gradient of the scores, softmax
+/// (slope - mean), where mean = sum softmax slope.
+template <class T>
+void softmax_backward(T* row, T* slope, Index count, T normalizer, T mean) {
+  for_each_register<T>(count, [&](Index c) {
+    RegisterArray<T> weights(row + c);
+    RegisterArray<T> gradients(slope + c);
+    weights = (weights - normalizer).exp();
+    gradients = weights * (gradients - mean);
+  });
+}
+
 }  // namespace eigen
 
 template <class T, class Problem>
@@ -199,19 +238,14 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
       const eigen::Band band = eigen::band_of(p, b, i);
       T* row = tile + r * b.stride;
       T* w = row + band.first;
-      eigen::clear_edges(b, band, row);
       eigen::scale_and_bias(p, i, b.j0 + band.first, band.count, p.scale(i, b.begin, b.end), w);
       if constexpr (Problem::Act::normalizes) {
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> weights(w, band.count);
-        const T top = weights.maxCoeff();
-        weights = (weights - top).exp();
-        const T sum = weights.sum();
-        weights *= 1 / sum;
-        k.normalizer[i] = top + std::log(sum);
+        k.normalizer[i] = eigen::softmax(w, band.count);
       } else {
         for (Index c = 0; c < band.count; ++c) w[c] = Problem::Act::value(w[c]);
         k.normalizer[i] = 0;
       }
+      eigen::clear_edges(b, band, row);
     }
     eigen::multiply_tile_by_rows(p, b, tile, values, stripe, k.out);
   });
@@ -249,20 +283,15 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
     for (Index r = 0; r < b.queries; ++r) {
       const Index i = b.i0 + r;
       const eigen::Band band = eigen::band_of(p, b, i);
-      eigen::clear_edges(b, band, weights + r * b.stride);
-      eigen::clear_edges(b, band, gradients + r * b.stride);
       T* w = weights + r * b.stride + band.first;
       T* g = gradients + r * b.stride + band.first;
       const Index j = b.j0 + band.first;
       const T scale = p.scale(i, b.begin, b.end);
       eigen::scale_and_bias(p, i, j, band.count, scale, w);
       if constexpr (Problem::Act::normalizes) {
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> weight(w, band.count);
-        ::Eigen::Map<::Eigen::Array<T, ::Eigen::Dynamic, 1>> slope(g, band.count);
         const T mean =
             kernels::row_sum<T, kV>([d = k.dout.row(i), o = k.out.row(i)](Index c) { return d[c] * o[c]; });
-        weight = (weight - k.normalizer[i]).exp();
-        slope = weight * (slope - mean);
+        eigen::softmax_backward(w, g, band.count, k.normalizer[i], mean);
       } else {
         for (Index c = 0; c < band.count; ++c) {
           g[c] *= Problem::Act::derivative(w[c]);
@@ -275,6 +304,8 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
                              [=](Index c, Index slot) { dtable[slot] += g[c]; });
       }
       for (Index c = 0; c < band.count; ++c) g[c] *= scale;
+      eigen::clear_edges(b, band, weights + r * b.stride);
+      eigen::clear_edges(b, band, gradients + r * b.stride);
     }
     eigen::multiply_tile_by_rows(p, b, gradients, key_rows, stripe, k.dq);
     eigen::multiply_transposed_tile(p, b, gradients, queries, stripe, k.dk);
