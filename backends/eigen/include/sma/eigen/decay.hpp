@@ -140,8 +140,9 @@ void for_each_decay_tile(Index length, Index truncation, const Visit& visit) {
 /// of channels wide. States, q and h stay in registers.
 template <Index Block, bool Leaves, class T>
 [[gnu::noinline, gnu::flatten]] void decay_tile(Index rows, const Register<T>* in, const Register<T>* old,
-                                  const Register<T>* decay, const Register<T>* weight, const Register<T>* cut,
-                                  Register<T>* states, Register<T>* out) {
+                                                const Register<T>* decay, const Register<T>* weight,
+                                                const Register<T>* cut, Register<T>* states,
+                                                Register<T>* out) {
   using V = Register<T>;
   constexpr Index kSums = std::min<Index>(Block, 2);  // so that additions wait less for each other
   V q[Block], h[Block], state[Block];
@@ -228,8 +229,9 @@ struct DecaySums {
 /// DecayBackwardParameters for `Block` states, whose numbers are at `at` in the tables, and the rows of a tile: `in` drives the
 /// recurrence, `old` leaves it, `out` is what states are multiplied with. States, slopes and both sums stay in registers.
 template <Index Block, bool Leaves, class T, class Tables>
-[[gnu::noinline, gnu::flatten]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at, Index rows,
-                                  const Register<T>* in, const Register<T>* old, const Register<T>* out) {
+[[gnu::noinline, gnu::flatten]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at,
+                                                Index rows, const Register<T>* in, const Register<T>* old,
+                                                const Register<T>* out) {
   using V = Register<T>;
   const V* cut = tables.cut + at;
   const V* cut_slope = tables.cut_slope + at;

@@ -146,53 +146,73 @@ template <Index Rows, Index Step, class T>
   if (p < depth) pack(p, depth - p, PartialLoad<T>(depth - p));
 }
 
-/// to[p * Step + c] = from[p * stride + c] for c < Columns (0 from `columns` on). Writes whole vectors as pack_rows does. Adds to
-/// sums[c], unless null, what column c holds, 64 rows at a time: that keeps single precision honest over many rows.
-template <Index Columns, Index Step, class T>
-[[gnu::flatten]] void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to,
-                                   T* sums = nullptr) {
+/// to[s * size + p * Columns + c] = from[p * stride + s * Columns + c], s < Stripes and c < Columns (0 from column `columns` on), a
+/// row after the other: memory is read in its order. Writes whole vectors as pack_rows does, stripes in ascending order. Adds to
+/// sums, unless null, what each column holds, 64 rows at a time: that keeps single precision honest over many rows.
+template <Index Columns, Index Stripes, class T, class Loads>
+[[gnu::flatten]] void copy_stripes(const T* from, Index stride, Index depth, T* to, Index size, T* sums,
+                                   Index summed, const Loads& load) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Columns + kWidth - 1) / kWidth;
   constexpr Index kRows = 64;
-  constexpr Index kSums = 4;  // so that additions wait less for each other
-  const auto copy = [&](const auto& load) {
-    for (Index first = 0; first < depth; first += kRows) {
-      Register<T> sum[kSums][kGroups] = {};
-      const auto row = [&](Index p, auto s) {
+  constexpr Index kSums = Stripes == 1 ? 4 : 1;  // so that additions wait less for each other
+  for (Index first = 0; first < depth; first += kRows) {
+    Register<T> sum[kSums][Stripes][kGroups] = {};
+    const auto copy = [&](Index p, auto set) {
+      unrolled<Stripes>([&](auto s) {
         unrolled<kGroups>([&](auto g) {
           Register<T> x;
-          load[g](from + p * stride + g * kWidth, x);
-          std::memcpy(to + p * Step + g * kWidth, &x, sizeof(x));
-          sum[s][g] += x;
+          load[g](from + p * stride + s * Columns + g * kWidth, x);
+          std::memcpy(to + s * size + p * Columns + g * kWidth, &x, sizeof(x));
+          sum[set][s][g] += x;
         });
-      };
-      const Index end = std::min(first + kRows, depth);
-      Index p = first;
-      for (; p + kSums <= end; p += kSums) unrolled<kSums>([&](auto s) { row(p + s, s); });
-      for (; p < end; ++p) row(p, std::integral_constant<Index, 0>{});
-      if (sums == nullptr) continue;
-      for (Index c = 0; c < std::min(Columns, columns); ++c)
-        for (Index s = 0; s < kSums; ++s) sums[c] += sum[s][c / kWidth][c % kWidth];
-    }
-  };
-  if (columns >= kGroups * kWidth) {
-    copy(std::array<WholeLoad<T>, kGroups>{});
-  } else {
-    const auto load = [&]<std::size_t... G>(std::index_sequence<G...>) {
-      return std::array{PartialLoad<T>(columns - static_cast<Index>(G) * kWidth)...};
+      });
     };
-    copy(load(std::make_index_sequence<kGroups>{}));
+    const Index end = std::min(first + kRows, depth);
+    Index p = first;
+    for (; p + kSums <= end; p += kSums) unrolled<kSums>([&](auto set) { copy(p + set, set); });
+    for (; p < end; ++p) copy(p, std::integral_constant<Index, 0>{});
+    for (Index c = 0; c < summed; ++c)
+      for (const auto& part : sum) sums[c] += part[c / Columns][c % Columns / kWidth][c % Columns % kWidth];
   }
 }
 
-/// Rows 0 .. rows-1 of A, kTileRows at most, depth columns, as the stripe that a tile reads: to[p * kTileRows + i] = A(i, p).
-/// Adds to sums[i], unless null, what row i holds; only of an A whose columns are contiguous.
-template <class T>
-void pack_stripe(const Operand<T>& a, Index rows, Index depth, T* to, T* sums = nullptr) {
-  if (a.column_stride == 1)
-    pack_rows<kTileRows, kTileRows>(a.data, a.row_stride, rows, depth, to);
-  else
-    copy_columns<kTileRows, kTileRows>(a.data, a.column_stride, rows, depth, to, sums);
+/// The same for `columns` columns, of which stripes that are not full get zeros. Each stripe takes `size` numbers.
+template <Index Columns, Index Stripes, class T>
+void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to, Index size,
+                  T* sums = nullptr) {
+  constexpr Index kGroups = (Columns + kRegisterWidth<T> - 1) / kRegisterWidth<T>;
+  const Index summed = sums == nullptr ? 0 : std::min(Stripes * Columns, columns);
+  if (columns >= (Stripes - 1) * Columns + kGroups * kRegisterWidth<T>) {
+    copy_stripes<Columns, Stripes>(from, stride, depth, to, size, sums, summed,
+                                   std::array<WholeLoad<T>, kGroups>{});
+  } else if constexpr (Stripes > 1) {
+    for (Index c = 0; c < std::min(Stripes * Columns, columns); c += Columns, to += size)
+      copy_columns<Columns, 1>(from + c, stride, columns - c, depth, to, size,
+                               sums == nullptr ? nullptr : sums + c);
+  } else {
+    const auto load = [&]<std::size_t... G>(std::index_sequence<G...>) {
+      return std::array{PartialLoad<T>(columns - static_cast<Index>(G) * kRegisterWidth<T>)...};
+    };
+    copy_stripes<Columns, 1>(from, stride, depth, to, size, sums, summed,
+                             load(std::make_index_sequence<static_cast<std::size_t>(kGroups)>{}));
+  }
+}
+
+/// Stripes that are packed together where A's columns are contiguous.
+inline constexpr Index kStripes = 8;
+
+/// Rows 0 .. rows-1 of A, Stripes * kTileRows at most, depth columns, as the stripes that tiles read: to[p * kTileRows + i] = A(i,
+/// p), the next one `size` numbers further on. Adds to sums[i], unless null, what row i holds; only of an A whose columns are
+/// contiguous.
+template <Index Stripes = 1, class T>
+void pack_stripes(const Operand<T>& a, Index rows, Index depth, T* to, Index size = 0, T* sums = nullptr) {
+  if (a.column_stride != 1) {
+    copy_columns<kTileRows, Stripes>(a.data, a.column_stride, rows, depth, to, size, sums);
+    return;
+  }
+  for (Index i = 0; i < std::min(Stripes * kTileRows, rows); i += kTileRows, to += size)
+    pack_rows<kTileRows, kTileRows>(a.from(i, 0).data, a.row_stride, rows - i, depth, to);
 }
 
 /// B (depth, columns) as panels of kTileColumns columns: to[(panel * depth + p) * kTileColumns + j] = B(p, panel's j).
@@ -202,7 +222,7 @@ void pack_panels(const Operand<T>& b, Index depth, Index columns, T* to) {
   for (Index j = 0; j < columns; j += kColumns) {
     const Operand<T> panel = b.from(0, j);
     if (b.column_stride == 1)
-      copy_columns<kColumns, kColumns>(panel.data, panel.row_stride, columns - j, depth, to);
+      copy_columns<kColumns, 1>(panel.data, panel.row_stride, columns - j, depth, to, 0);
     else
       pack_rows<kColumns, kColumns>(panel.data, panel.column_stride, columns - j, depth, to);
     to += depth * kColumns;
@@ -229,6 +249,10 @@ template <Index Vectors, class T>
 [[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c,
                                                    Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
+  // The result, which will be written, comes to the cache meanwhile.
+  for (Index i = 0; i < rows; ++i) __builtin_prefetch(c.data + i * c.stride, 1);
+  if constexpr (Vectors == 2)
+    for (Index i = 0; i < rows; ++i) __builtin_prefetch(c.data + i * c.stride + columns - 1, 1);
   Register<T> sum[kTileRows][Vectors] = {};
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[Vectors];
@@ -295,7 +319,8 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
               Result<T> c, T* row_sums = nullptr) {
   if (rows == 0) return;
   auto scope = ctx.scope();
-  T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
+  const Index size = stripe_size<T>(std::min(depth, kDepthBlock));
+  T* stripes = ctx.template scratch<T>(kStripes * size);
   T* panels = ctx.template scratch<T>(panels_size<T>(
       std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
   Index p = 0;
@@ -304,9 +329,17 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
     for (Index j = 0; j < columns; j += kColumnBlock) {
       const Index wide = std::min(kColumnBlock, columns - j);
       pack_panels(b.from(p, j), deep, wide, panels);
-      for (Index i = 0; i < rows; i += kTileRows) {
-        pack_stripe(a.from(i, p), rows - i, deep, stripe,
-                    j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
+      for (Index i = 0, next = 0; i < rows; i += kTileRows) {
+        if (i == next) {
+          T* sums = j == 0 && row_sums != nullptr ? row_sums + i : nullptr;
+          if (a.column_stride == 1)
+            pack_stripes<1>(a.from(i, p), rows - i, deep, stripes);
+          else
+            pack_stripes<kStripes>(a.from(i, p), rows - i, deep, stripes, size, sums);
+          next += a.column_stride == 1 ? kTileRows : kStripes * kTileRows;
+        }
+        const T* stripe =
+            a.column_stride == 1 ? stripes : stripes + i % (kStripes * kTileRows) / kTileRows * size;
         multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
                         std::min(kTileRows, rows - i), wide);
       }
