@@ -6,6 +6,7 @@
 #include <sma/eigen.hpp>
 #include <sma/kernels/activations.hpp>
 #include <sma/kernels/norm.hpp>
+#include <span>
 #include <vector>
 
 /// Every kernel that the Eigen backend overrides is held against its plain form.
@@ -77,6 +78,89 @@ void check_activation() {
     check_override<T>(
         sma::kernels::ApplyAndDerive<T, Width, Function>{Rows{before.data(), rows}, Rows{y.data(), rows}},
         {&before, &y});
+  }
+}
+
+std::vector<std::uint8_t> random_flags(Index count, double rate) {
+  sma::RandomSequence random(9, 1);
+  std::vector<std::uint8_t> flags(static_cast<std::size_t>(count));
+  for (auto& flag : flags) flag = random.uniform() < rate ? 1 : 0;
+  return flags;
+}
+
+template <class T>
+void check_compaction(const std::vector<Index>& lengths, Index stride, double rate) {
+  constexpr Index kWidth = 5;
+  const sma::Batch<T, kWidth> batch{std::span<const Index>(lengths)};
+  const sma::Sequences s = batch.sequences();
+  const auto flags = random_flags(s.rows * stride, rate);
+  std::vector<std::int32_t> offsets(static_cast<std::size_t>(s.count) + 1);
+  sma::Context<sma::Eigen<T>> ctx;
+  ctx.launch(sma::kernels::CountActive{s, flags.data(), stride, offsets.data()});
+  for (Index q = 0; q < s.count; ++q) {
+    Index expected = 0;
+    for (Index t = s.begin(q); t < s.end(q); ++t) expected += flags[static_cast<std::size_t>(t * stride)];
+    CHECK(offsets[static_cast<std::size_t>(q) + 1] == expected);
+  }
+  ctx.launch(sma::kernels::ScanOffsets{offsets.data(), s.count});
+  const Index active = offsets.back();
+  std::vector<std::int32_t> lists(static_cast<std::size_t>(3 * active) + 1, -7);
+  auto plain = lists;
+  const auto kernel = [&](std::vector<std::int32_t>& to) {
+    return sma::kernels::ListActive{
+        s, flags.data(), stride, offsets.data(), to.data(), to.data() + active, to.data() + 2 * active};
+  };
+  for (Index q = 0; q < s.count; ++q) kernel(plain)(q);
+  ctx.launch(kernel(lists));
+  CHECK(lists == plain);
+
+  const auto x = random_values<T>(s.rows * kWidth, 1);
+  const auto small = random_values<T>(active * kWidth, 2);
+  const auto weight = random_values<T>(s.rows * stride, 3);
+  auto gathered = random_values<T>(active * kWidth, 4);
+  auto extracted = random_values<T>(s.rows * kWidth, 5);
+  check_override<T>(
+      sma::kernels::GatherRows<T, kWidth>{{x.data(), s.rows}, lists.data(), {gathered.data(), active}},
+      {&gathered});
+  check_override<T>(
+      sma::kernels::ExtractRows<T, kWidth>{
+          {small.data(), active}, lists.data(), weight.data(), stride, {extracted.data(), s.rows}},
+      {&extracted});
+  check_override<T>(
+      sma::kernels::ExtractRows<T, kWidth>{
+          {small.data(), active}, lists.data(), nullptr, 0, {extracted.data(), s.rows}},
+      {&extracted});
+}
+
+template <class T, Index Width>
+void check_streaming() {
+  constexpr Index kRows = 301;
+  const auto x = random_values<T>(kRows * Width, 1);
+  std::vector<std::int32_t> rows;
+  const auto flags = random_flags(kRows, 0.4);
+  for (Index t = 0; t < kRows; ++t)
+    if (flags[static_cast<std::size_t>(t)] != 0) rows.push_back(static_cast<std::int32_t>(t));
+  const auto active = static_cast<Index>(rows.size());
+  std::vector<T> to(static_cast<std::size_t>((kRows + 2) * Width), T(7));
+  auto plain = to;
+  for (Index start = 0; start < 64; start += 16) {  // bytes behind the beginning of a line
+    const auto line = reinterpret_cast<std::uintptr_t>(to.data()) % 64;
+    const Index first = (static_cast<Index>(64 - line) % 64 + start) / static_cast<Index>(sizeof(T));
+    const auto gather = [&](std::vector<T>& y) {
+      return sma::kernels::GatherRows<T, Width>{{x.data(), kRows}, rows.data(), {y.data() + first, active}};
+    };
+    for (Index c = 0; c < active; ++c) gather(plain)(c);
+    sma::eigen::gather_rows<true>(gather(to));
+    sma::eigen::finish_streaming();
+    CHECK(to == plain);
+    const auto extract = [&](std::vector<T>& y) {
+      return sma::kernels::ExtractRows<T, Width>{
+          {x.data(), active}, rows.data(), x.data(), 1, {y.data() + first, kRows}};
+    };
+    for (Index c = 0; c <= active; ++c) extract(plain)(c);
+    sma::eigen::extract_rows<true>(extract(to));
+    sma::eigen::finish_streaming();
+    CHECK(to == plain);
   }
 }
 
@@ -272,6 +356,19 @@ TEST_CASE_TEMPLATE("position codes from tables are the plain ones", T, float, do
   check_positions<T, 2>(16385, 16385, 1, 2);
 }
 
+TEST_CASE_TEMPLATE("lists without branches, gathered and extracted rows are the plain ones", T, float,
+                   double) {
+  for (const auto& lengths : shapes())
+    for (const Index stride : {1, 3})
+      for (const double rate : {0.0, 0.3, 1.0}) check_compaction<T>(lengths, stride, rate);
+}
+
+TEST_CASE_TEMPLATE("rows that are written past the caches are the others, wherever lines begin", T, float,
+                   double) {
+  check_streaming<T, 20>();
+  check_streaming<T, 64>();
+}
+
 TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, double) {
   for (const Index rows : {0, 1, 63, 64, 65, 300}) {
     const auto x = random_values<T>(rows * 20, 1);
@@ -286,8 +383,9 @@ TEST_CASE_TEMPLATE("matrix products are the plain sums, whatever the sizes", T, 
     Index rows, in, out;
   };
   // The last two are larger than what is packed at a time.
-  for (const auto& [rows, in, out] : {Sizes{0, 19, 33}, Sizes{1, 19, 33}, Sizes{5, 1, 1}, Sizes{256, 19, 33},
-                                      Sizes{300, 64, 16}, Sizes{30, 800, 7}, Sizes{900, 5, 800}}) {
+  for (const auto& [rows, in, out] :
+       {Sizes{0, 19, 33}, Sizes{1, 19, 33}, Sizes{5, 1, 1}, Sizes{256, 19, 33}, Sizes{300, 64, 16},
+        Sizes{70, 31, 250}, Sizes{30, 800, 7}, Sizes{900, 5, 800}}) {
     const auto x = random_values<T>(rows * in, 1);
     const auto w = random_values<T>(in * out, 2);
     const auto b = random_values<T>(out, 3);
@@ -321,6 +419,7 @@ TEST_CASE_TEMPLATE("the vectorised recurrence is the plain one", T, float, doubl
     check_decay<T, 4, 5, true, true>(truncation);
     check_decay<T, 3, 33, true, false>(truncation);
     check_decay<T, 1, 16, false, true>(truncation);
+    check_decay<T, 16, 20, false, true>(truncation);
   }
 }
 

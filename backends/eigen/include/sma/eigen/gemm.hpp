@@ -48,7 +48,7 @@ Operand<T> transposed(const T* data, Index stride) {
 
 constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// Numbers that pack_stripe and pack_panels write; whole vectors, so a stripe is a little longer than its numbers.
+/// Numbers that pack_stripes and pack_panels write; whole vectors, so a stripe is a little longer than its numbers.
 template <class T>
 constexpr Index stripe_size(Index depth) {
   return depth * kTileRows + kRegisterWidth<T>;
@@ -207,7 +207,7 @@ inline constexpr Index kStripes = 8;
 /// contiguous.
 template <Index Stripes = 1, class T>
 void pack_stripes(const Operand<T>& a, Index rows, Index depth, T* to, Index size = 0, T* sums = nullptr) {
-  if (a.column_stride != 1) {
+  if (a.row_stride == 1) {
     copy_columns<kTileRows, Stripes>(a.data, a.column_stride, rows, depth, to, size, sums);
     return;
   }
@@ -323,24 +323,20 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
   T* stripes = ctx.template scratch<T>(kStripes * size);
   T* panels = ctx.template scratch<T>(panels_size<T>(
       std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
+  const Index together = a.row_stride == 1 ? kStripes : 1;
   Index p = 0;
   do {
     const Index deep = std::min(kDepthBlock, depth - p);
     for (Index j = 0; j < columns; j += kColumnBlock) {
       const Index wide = std::min(kColumnBlock, columns - j);
       pack_panels(b.from(p, j), deep, wide, panels);
-      for (Index i = 0, next = 0; i < rows; i += kTileRows) {
-        if (i == next) {
-          T* sums = j == 0 && row_sums != nullptr ? row_sums + i : nullptr;
-          if (a.column_stride == 1)
-            pack_stripes<1>(a.from(i, p), rows - i, deep, stripes);
-          else
-            pack_stripes<kStripes>(a.from(i, p), rows - i, deep, stripes, size, sums);
-          next += a.column_stride == 1 ? kTileRows : kStripes * kTileRows;
-        }
-        const T* stripe =
-            a.column_stride == 1 ? stripes : stripes + i % (kStripes * kTileRows) / kTileRows * size;
-        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
+      for (Index i = 0; i < rows; i += kTileRows) {
+        const Index place = i / kTileRows % together;
+        if (place == 0 && together == 1) pack_stripes<1>(a.from(i, p), rows - i, deep, stripes);
+        if (place == 0 && together > 1)
+          pack_stripes<kStripes>(a.from(i, p), rows - i, deep, stripes, size,
+                                 j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
+        multiply_stripe(deep, stripes + place * size, panels, deep * kTileColumns<T>, c.from(i, j),
                         std::min(kTileRows, rows - i), wide);
       }
     }
