@@ -47,13 +47,12 @@ Pictures read_pictures(const std::string& directory) {
 }
 
 template <class Model>
-void train(const lra::CommandLine& line, const std::string& activations, Pictures pictures,
-           const sma::TrainerOptions& recipe) {
+void train(const lra::CommandLine& line, Pictures pictures, const sma::TrainerOptions& recipe) {
   sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>> net(sma::Seed{line.seed},
                                                                   {.threads = line.threads});
   Data data(std::move(pictures.splits), line.seed, Pixel{pictures.normalisation});
   lra::train_and_test(net, data, line, line.apply(recipe));
-  if (!activations.empty()) lra::write_activations(net, data, activations);
+  if (!line.activations.empty()) lra::write_activations(net, data, line.activations);
 }
 
 sma::TrainerOptions paper_recipe() {
@@ -76,27 +75,24 @@ sma::TrainerOptions small_recipe() {
   return o;
 }
 
+void train_preset(const lra::CommandLine& line) {
+  Pictures pictures = read_pictures(line.data);
+  if (line.preset == "paper")
+    train<Paper>(line, std::move(pictures), paper_recipe());
+  else
+    train<Small>(line, std::move(pictures), small_recipe());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains SeqBoat on LRA Image: pictures as sequences of grey pixels.");
-  lra::CommandLine line;
-  lra::describe(app, line,
-                "directory with CIFAR-10 binary batches (data_batch_1.bin ...), MEGA's text form (input/, "
-                "label/) or IDX files "
-                "(train-images-idx3-ubyte.gz ...), such as Fashion-MNIST",
-                "");
-  app.get_option("--data")->required();
-  std::string activations;
-  app.add_option("--activations", activations,
-                 "at the end, write the routers' confidences on a few test pictures to this JSON file");
-  CLI11_PARSE(app, argc, argv);
-  return lra::guarded_main("lra_image", [&] {
-    Pictures pictures = read_pictures(line.data);
-    if (line.preset == "paper")
-      train<Paper>(line, activations, std::move(pictures), paper_recipe());
-    else
-      train<Small>(line, activations, std::move(pictures), small_recipe());
-    return 0;
-  });
+  return lra::run_trainer(
+      argc, argv,
+      {.program = "lra_image",
+       .description = "Trains SeqBoat on LRA Image: pictures as sequences of grey pixels.",
+       .data = "directory with CIFAR-10 binary batches (data_batch_1.bin ...), MEGA's text form (input/, "
+               "label/) or IDX files "
+               "(train-images-idx3-ubyte.gz ...), such as Fashion-MNIST",
+       .activations = "at the end, write the routers' confidences on a few test pictures to this JSON file"},
+      train_preset);
 }

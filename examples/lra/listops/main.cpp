@@ -55,22 +55,24 @@ sma::TrainerOptions small_recipe() {
   return o;
 }
 
+void train_preset(const lra::CommandLine& line) {
+  if (line.data.empty() == !line.generate)
+    throw sma::Error("found neither --data nor --generate, expected one of them");
+  auto splits = line.generate ? lra::generate_listops(line.seed) : lra::read_listops(line.data);
+  if (line.preset == "paper")
+    train<Paper>(line, std::move(splits), paper_recipe());
+  else
+    train<Small>(line, std::move(splits), small_recipe());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains SeqBoat on LRA ListOps.");
-  lra::CommandLine line;
-  lra::describe(app, line, "directory with basic_train.tsv, basic_val.tsv and basic_test.tsv",
-                "generate the benchmark's 96,000 / 2,000 / 2,000 expressions from --seed");
-  CLI11_PARSE(app, argc, argv);
-  return lra::guarded_main("lra_listops", [&] {
-    if (line.data.empty() == !line.generate)
-      throw sma::Error("found neither --data nor --generate, expected one of them");
-    auto splits = line.generate ? lra::generate_listops(line.seed) : lra::read_listops(line.data);
-    if (line.preset == "paper")
-      train<Paper>(line, std::move(splits), paper_recipe());
-    else
-      train<Small>(line, std::move(splits), small_recipe());
-    return 0;
-  });
+  return lra::run_trainer(
+      argc, argv,
+      {.program = "lra_listops",
+       .description = "Trains SeqBoat on LRA ListOps.",
+       .data = "directory with basic_train.tsv, basic_val.tsv and basic_test.tsv",
+       .generated = "generate the benchmark's 96,000 / 2,000 / 2,000 expressions from --seed"},
+      train_preset);
 }
