@@ -164,17 +164,29 @@ struct Force {
     using S = typename N::Scalar;
     auto w = parameters_of(net);
     const S shift = static_cast<S>(decision == Decision::all ? 8 : -8);
-    sma::detail::visit_modules<typename N::description>(
-        "", sma::Extent{}, [&]<class T>(T, const std::string&, const sma::Extent& at) {
-          using Module = typename T::type;
-          if constexpr (requires { typename Module::template GatingOf<S>; }) {
-            using Gate = typename Module::template GatingOf<S>;
-            if (Gate::competes) return;
-            S* bias = w.data() + at.weights + Gate::logits * Module::input_width;
-            for (Index i = 0; i < Module::branches; ++i) bias[Gate::paired ? 2 * i + 1 : i] += shift;
-          }
-        });
+    shift_biases<typename N::description>(w.data(), shift);
     net.set_parameters(w);
+  }
+
+ private:
+  /// Of M, whose weights begin at `w`, and of everything inside it.
+  template <class M, class S>
+  static void shift_biases(S* w, S shift) {
+    if constexpr (requires { typename M::template GatingOf<S>; }) {
+      using Gate = typename M::template GatingOf<S>;
+      S* bias = w + Gate::logits * M::input_width;
+      for (Index i = 0; i < M::branches && !Gate::competes; ++i) bias[Gate::paired ? 2 * i + 1 : i] += shift;
+    }
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (shift_children<M, I>(w, shift), ...);
+    }(std::make_index_sequence<sma::children_of<M>::size>{});
+  }
+  template <class M, std::size_t I, class S>
+  static void shift_children(S* w, S shift) {
+    using Child = sma::child_module<M, I>;
+    for (Index k = 0; k < sma::children_of<M>::template at<I>::count; ++k)
+      shift_biases<Child>(w + sma::detail::child_offset<M, I>().weights + k * sma::parameter_count<Child>,
+                          shift);
   }
 };
 

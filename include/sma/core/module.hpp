@@ -1,16 +1,19 @@
 #pragma once
 
-#include <boost/hana/for_each.hpp>
+#include <array>
 #include <boost/hana/integral_constant.hpp>
 #include <boost/hana/range.hpp>
-#include <boost/hana/tuple.hpp>
-#include <boost/hana/type.hpp>
+#include <boost/hana/unpack.hpp>
 #include <concepts>
 #include <sma/core/diagnostics.hpp>
 #include <sma/core/parameters.hpp>
 #include <sma/core/sequences.hpp>
+#include <span>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 /// What a module is. A *description* is an empty type with static members; `Network` gives it data.
 ///
@@ -457,38 +460,84 @@ Gradients<child_module<M, I>, S> child(const Gradients<M, S>& g, Index k = 0) {
   return {g.data + detail::child_offset<M, I>().weights + k * parameter_count<child_module<M, I>>};
 }
 
-// ---- visiting by name ------------------------------------------------------------------------------------------
+// ---- the table of tensors --------------------------------------------------------------------------------------
 
 namespace detail {
 
-template <class M, class Visitor>
-void visit_modules(const std::string& path, Extent at, Visitor&& visit);
+struct ModuleTable;
 
-template <class M, std::size_t I, class Visitor>
-void visit_child(const std::string& path, Extent at, Visitor& visit) {
+/// A child of a module: `count` instances that each take `each`, the first after `before` of the module's own extent.
+struct ChildRow {
+  std::string_view name;
+  Index count;
+  Extent before;
+  Extent each;
+  const ModuleTable* table;
+};
+
+/// A description's tensors and children as data: what is done by name is compiled once for all networks.
+struct ModuleTable {
+  std::span<const TensorRow> parameters;
+  std::span<const TensorRow> buffers;
+  std::span<const TensorRow> metrics;
+  std::span<const ChildRow> children;
+};
+
+template <class M>
+constexpr auto make_child_rows();
+
+template <class M>
+inline constexpr std::array<ChildRow, children_of<M>::size> child_rows = make_child_rows<M>();
+
+template <class M>
+inline constexpr ModuleTable module_table{parameters_of<M>::table, buffers_of<M>::table, metrics_of<M>::table,
+                                          child_rows<M>};
+
+template <class M, std::size_t I>
+constexpr ChildRow make_child_row() {
   using Entry = typename children_of<M>::template at<I>;
-  const std::string name = join_path(path, Entry::name.view());
-  for (Index k = 0; k < Entry::count; ++k) {
-    const std::string child_path = Entry::count == 1 ? name : join_path(name, std::to_string(k));
-    visit_modules<typename Entry::module>(
-        child_path, at + child_offset<M, I>() + extent_of<typename Entry::module> * k, visit);
+  return {Entry::name.view(), Entry::count, child_offset<M, I>(), extent_of<typename Entry::module>,
+          &module_table<typename Entry::module>};
+}
+
+template <class M>
+constexpr auto make_child_rows() {
+  return boost::hana::unpack(
+      boost::hana::make_range(boost::hana::size_c<0>, boost::hana::size_c<children_of<M>::size>),
+      [](auto... i) {
+        return std::array<ChildRow, sizeof...(i)>{make_child_row<M, decltype(i)::value>()...};
+      });
+}
+
+/// Calls visit(table, path, offsets) for a module and, in order, for everything inside it.
+template <class Visitor>
+void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at, Visitor& visit) {
+  visit(table, path, at);
+  for (const ChildRow& child : table.children) {
+    const std::string name = join_path(path, child.name);
+    for (Index k = 0; k < child.count; ++k)
+      visit_modules(*child.table, child.count == 1 ? name : join_path(name, std::to_string(k)),
+                    at + child.before + child.each * k, visit);
   }
 }
 
-/// Calls visit(hana::type<M>, path, offsets) for M and, in order, for everything inside it.
-template <class M, class Visitor>
-void visit_modules(const std::string& path, Extent at, Visitor&& visit) {
-  visit(boost::hana::type_c<M>, path, at);
-  boost::hana::for_each(
-      boost::hana::make_range(boost::hana::size_c<0>, boost::hana::size_c<children_of<M>::size>),
-      [&](auto i) { visit_child<M, decltype(i)::value>(path, at, visit); });
-}
-
-template <class List>
-void append_entries(const std::string& path, Index base, std::vector<TensorEntry>& out) {
-  List::for_each([&]<class P>(P, Index offset) {
-    out.push_back({join_path(path, P::name.view()), base + offset, P::shape::extents(), P::shape::size});
-  });
+/// The tensors of one list of every module, in one region of the layout.
+inline std::vector<TensorEntry> tensor_entries(const ModuleTable& network,
+                                               std::span<const TensorRow> ModuleTable::*list,
+                                               Index Extent::*region) {
+  std::vector<TensorEntry> out;
+  const auto visit = [&](const ModuleTable& module, const std::string& path, const Extent& at) {
+    Index offset = at.*region;
+    for (const TensorRow& tensor : module.*list) {
+      out.push_back({join_path(path, tensor.name),
+                     offset,
+                     {tensor.extents.begin(), tensor.extents.end()},
+                     tensor.size});
+      offset += tensor.size;
+    }
+  };
+  visit_modules(network, "", Extent{}, visit);
+  return out;
 }
 
 }  // namespace detail
@@ -496,52 +545,46 @@ void append_entries(const std::string& path, Index base, std::vector<TensorEntry
 /// Names, offsets and shapes of all parameters of M, in storage order.
 template <class M>
 std::vector<TensorEntry> parameter_entries() {
-  std::vector<TensorEntry> out;
-  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
-    detail::append_entries<parameters_of<typename T::type>>(path, at.weights, out);
-  });
-  return out;
+  return detail::tensor_entries(detail::module_table<M>, &detail::ModuleTable::parameters, &Extent::weights);
 }
 
 /// The same for buffers (running statistics).
 template <class M>
 std::vector<TensorEntry> buffer_entries() {
-  std::vector<TensorEntry> out;
-  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
-    detail::append_entries<buffers_of<typename T::type>>(path, at.buffers, out);
-  });
-  return out;
+  return detail::tensor_entries(detail::module_table<M>, &detail::ModuleTable::buffers, &Extent::buffers);
 }
 
 /// The same for metrics.
 template <class M>
 std::vector<TensorEntry> metric_entries() {
-  std::vector<TensorEntry> out;
-  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string& path, const Extent& at) {
-    detail::append_entries<metrics_of<typename T::type>>(path, at.metrics, out);
-  });
-  return out;
+  return detail::tensor_entries(detail::module_table<M>, &detail::ModuleTable::metrics, &Extent::metrics);
 }
 
 namespace detail {
 /// Initial values of a tensor list at `data`; each tensor draws from a stream of its own, keyed by its offset.
-template <class List, class S>
-void initialize_list(S* data, std::uint64_t seed, Index base) {
-  List::for_each([&]<class P>(P, Index offset) {
-    RandomSequence random(seed, static_cast<std::uint64_t>(base + offset));
-    for (Index i = 0; i < P::shape::size; ++i)
-      data[base + offset + i] = static_cast<S>(P::initial::value(random, i));
-  });
+template <class S>
+void initialize_list(std::span<const TensorRow> list, S* data, std::uint64_t seed, Index offset) {
+  for (const TensorRow& tensor : list) {
+    RandomSequence random(seed, static_cast<std::uint64_t>(offset));
+    for (Index i = 0; i < tensor.size; ++i) data[offset + i] = static_cast<S>(tensor.initial(random, i));
+    offset += tensor.size;
+  }
+}
+
+template <class S>
+void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std::uint64_t seed) {
+  const auto visit = [&](const ModuleTable& module, const std::string&, const Extent& at) {
+    initialize_list(module.parameters, weights, seed, at.weights);
+    initialize_list(module.buffers, buffers, seed, at.buffers);
+  };
+  visit_modules(network, "", Extent{}, visit);
 }
 }  // namespace detail
 
 /// Fills parameters and buffers of M with their initial values. The values depend on the seed alone.
 template <class M, class S>
 void initialize(S* weights, S* buffers, std::uint64_t seed) {
-  detail::visit_modules<M>("", Extent{}, [&]<class T>(T, const std::string&, const Extent& at) {
-    detail::initialize_list<parameters_of<typename T::type>>(weights, seed, at.weights);
-    detail::initialize_list<buffers_of<typename T::type>>(buffers, seed, at.buffers);
-  });
+  detail::initialize_tensors(detail::module_table<M>, weights, buffers, seed);
 }
 
 // ---- the shape of the output -----------------------------------------------------------------------------------

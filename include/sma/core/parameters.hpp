@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <ratio>
 #include <sma/core/fixed_string.hpp>
 #include <sma/core/random.hpp>
 #include <sma/core/views.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -16,6 +18,7 @@ namespace sma {
 template <Index... Extents>
 struct Shape {
   static constexpr Index size = (Extents * ... * 1);
+  static constexpr std::array<Index, sizeof...(Extents)> values{Extents...};
   static std::vector<Index> extents() { return {Extents...}; }
   template <class T>
   using TensorOf = Tensor<T, Extents...>;
@@ -67,10 +70,27 @@ struct Param {
   using initial = Init;
 };
 
+namespace detail {
+/// What is known of a tensor at compile time, as data.
+struct TensorRow {
+  std::string_view name;
+  std::span<const Index> extents;
+  Index size;
+  double (*initial)(RandomSequence&, Index);
+};
+template <class Init>
+double initial_value(RandomSequence& random, Index i) {
+  return Init::value(random, i);
+}
+}  // namespace detail
+
 /// The tensors that a module owns itself, in storage order.
 template <class... Params>
 struct Parameters {
   static constexpr Index size = (Params::shape::size + ... + 0);
+  static constexpr std::array<detail::TensorRow, sizeof...(Params)> table{
+      detail::TensorRow{Params::name.view(), Params::shape::values, Params::shape::size,
+                        &detail::initial_value<typename Params::initial>}...};
 
   /// Views of the tensors that start at `data`, in order: `const auto [weight, bias] = ...`.
   template <class T>
