@@ -44,19 +44,81 @@ void read_entries(const SafetensorsFile& file, const std::string& prefix,
 }
 
 /// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model.
-template <class Net>
-void check_no_strangers(const SafetensorsFile& file) {
+inline void check_no_strangers(const SafetensorsFile& file, const std::vector<TensorEntry>& parameters,
+                               const std::vector<TensorEntry>& buffers) {
   std::set<std::string, std::less<>> known{kTrainingCounters, kTrainingNumbers};
-  for (const TensorEntry& entry : parameter_entries<typename Net::description>()) {
+  for (const TensorEntry& entry : parameters) {
     known.insert(entry.name);
     known.insert(kFirstMoment + entry.name);
     known.insert(kSecondMoment + entry.name);
   }
-  for (const TensorEntry& entry : buffer_entries<typename Net::description>()) known.insert(entry.name);
+  for (const TensorEntry& entry : buffers) known.insert(entry.name);
   for (const auto& name : file.names())
     if (!known.contains(std::string_view(name)))
       throw Error(file.path() + ": found tensor '" + std::string(name) +
                   "', expected only this model's tensors: a checkpoint of another model");
+}
+
+/// What a network has in host memory, and under which names.
+template <class S>
+struct HostTensors {
+  std::vector<TensorEntry> parameter_entries;
+  std::vector<TensorEntry> buffer_entries;
+  std::vector<S> parameters;
+  std::vector<S> buffers;
+};
+template <class S>
+struct HostMoments {
+  std::vector<S> first;
+  std::vector<S> second;
+};
+
+template <class S>
+void add_tensors(SafetensorsWriter& file, const HostTensors<S>& host) {
+  add_entries(file, "", host.parameter_entries, host.parameters.data());
+  add_entries(file, "", host.buffer_entries, host.buffers.data());
+}
+
+template <class S>
+void write_weights(const std::string& path, const HostTensors<S>& host) {
+  SafetensorsWriter file;
+  add_tensors(file, host);
+  file.metadata("format", "seqboat");
+  file.write(path);
+}
+
+template <class S>
+void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
+  read_entries(file, "", host.parameter_entries, host.parameters.data());
+  read_entries(file, "", host.buffer_entries, host.buffers.data());
+  check_no_strangers(file, host.parameter_entries, host.buffer_entries);
+}
+
+template <class S>
+void write_checkpoint(const std::string& path, const HostTensors<S>& host, const HostMoments<S>& moments,
+                      const TrainingState& state) {
+  const std::int64_t counters[] = {state.step, state.epoch, state.index, state.seed};
+  const double numbers[] = {state.best, state.elapsed_seconds};
+  SafetensorsWriter file;
+  add_tensors(file, host);
+  add_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
+  add_entries(file, kSecondMoment, host.parameter_entries, moments.second.data());
+  file.add(kTrainingCounters, {4}, counters);
+  file.add(kTrainingNumbers, {2}, numbers);
+  file.metadata("format", "seqboat");
+  file.write(path);
+}
+
+template <class S>
+TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host, HostMoments<S>& moments) {
+  std::int64_t counters[4];
+  double numbers[2];
+  read_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
+  read_entries(file, kSecondMoment, host.parameter_entries, moments.second.data());
+  file.read_into(kTrainingCounters, counters, {4});
+  file.read_into(kTrainingNumbers, numbers, {2});
+  read_weights(file, host);
+  return {counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};
 }
 
 /// A host copy of a buffer that may live in another memory.
@@ -67,18 +129,19 @@ std::vector<typename Net::Scalar> host_copy(std::span<typename Net::Scalar> devi
   return host;
 }
 
+template <class Net>
+HostTensors<typename Net::Scalar> host_tensors(Net& net) {
+  using Description = typename Net::description;
+  return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy<Net>(net.parameters()),
+          host_copy<Net>(net.buffers())};
+}
+
 }  // namespace detail
 
 /// Writes weights and running statistics as a safetensors file, aside and renamed. Names are the parameter paths.
 template <class Net>
 void save_weights(Net& net, const std::string& path) {
-  const auto weights = detail::host_copy<Net>(net.parameters());
-  const auto buffers = detail::host_copy<Net>(net.buffers());
-  SafetensorsWriter file;
-  detail::add_entries(file, "", parameter_entries<typename Net::description>(), weights.data());
-  detail::add_entries(file, "", buffer_entries<typename Net::description>(), buffers.data());
-  file.metadata("format", "seqboat");
-  file.write(path);
+  detail::write_weights(path, detail::host_tensors(net));
 }
 
 /// Reads what `save_weights` or `save_checkpoint` wrote. Throws `Error` that names the file, the tensor, what was found and
@@ -86,56 +149,36 @@ void save_weights(Net& net, const std::string& path) {
 template <class Net>
 void load_weights(Net& net, const std::string& path) {
   const auto file = SafetensorsFile::open(path);
-  auto weights = detail::host_copy<Net>(net.parameters());
-  auto buffers = detail::host_copy<Net>(net.buffers());
-  detail::read_entries(file, "", parameter_entries<typename Net::description>(), weights.data());
-  detail::read_entries(file, "", buffer_entries<typename Net::description>(), buffers.data());
-  detail::check_no_strangers<Net>(file);
-  net.set_parameters(weights);
-  net.set_buffers(buffers);
+  auto host = detail::host_tensors(net);
+  detail::read_weights(file, host);
+  net.set_parameters(host.parameters);
+  net.set_buffers(host.buffers);
 }
 
 /// Writes everything a run needs to go on: weights, running statistics, both moments, counters. The bytes depend on the
 /// training state alone.
 template <class Net, class Optimizer>
 void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state, const std::string& path) {
-  const auto entries = parameter_entries<typename Net::description>();
-  const auto weights = detail::host_copy<Net>(net.parameters());
-  const auto buffers = detail::host_copy<Net>(net.buffers());
-  const auto first = detail::host_copy<Net>(optimizer.first_moment());
-  const auto second = detail::host_copy<Net>(optimizer.second_moment());
-  const std::int64_t counters[] = {state.step, state.epoch, state.index, state.seed};
-  const double numbers[] = {state.best, state.elapsed_seconds};
-  SafetensorsWriter file;
-  detail::add_entries(file, "", entries, weights.data());
-  detail::add_entries(file, "", buffer_entries<typename Net::description>(), buffers.data());
-  detail::add_entries(file, detail::kFirstMoment, entries, first.data());
-  detail::add_entries(file, detail::kSecondMoment, entries, second.data());
-  file.add(detail::kTrainingCounters, {4}, counters);
-  file.add(detail::kTrainingNumbers, {2}, numbers);
-  file.metadata("format", "seqboat");
-  file.write(path);
+  const detail::HostMoments<typename Net::Scalar> moments{detail::host_copy<Net>(optimizer.first_moment()),
+                                                          detail::host_copy<Net>(optimizer.second_moment())};
+  detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
 
 /// Reads what `save_checkpoint` wrote. Throws `Error` as `load_weights` does; nothing is changed then.
 template <class Net, class Optimizer>
 TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path) {
-  const auto file = SafetensorsFile::open(path);
-  const auto entries = parameter_entries<typename Net::description>();
   using S = typename Net::Scalar;
-  std::vector<S> first(static_cast<std::size_t>(Net::parameter_count));
-  std::vector<S> second(static_cast<std::size_t>(Net::parameter_count));
-  std::int64_t counters[4];
-  double numbers[2];
-  detail::read_entries(file, detail::kFirstMoment, entries, first.data());
-  detail::read_entries(file, detail::kSecondMoment, entries, second.data());
-  file.read_into(detail::kTrainingCounters, counters, {4});
-  file.read_into(detail::kTrainingNumbers, numbers, {2});
-  load_weights(net, path);
-  Net::BackendType::upload(optimizer.first_moment().data(), first.data(), first.size() * sizeof(S));
-  Net::BackendType::upload(optimizer.second_moment().data(), second.data(), second.size() * sizeof(S));
-  optimizer.set_steps(counters[0]);
-  return {counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};
+  const auto file = SafetensorsFile::open(path);
+  auto host = detail::host_tensors(net);
+  const auto count = static_cast<std::size_t>(Net::parameter_count);
+  detail::HostMoments<S> moments{std::vector<S>(count), std::vector<S>(count)};
+  const TrainingState state = detail::read_checkpoint(file, host, moments);
+  net.set_parameters(host.parameters);
+  net.set_buffers(host.buffers);
+  Net::BackendType::upload(optimizer.first_moment().data(), moments.first.data(), count * sizeof(S));
+  Net::BackendType::upload(optimizer.second_moment().data(), moments.second.data(), count * sizeof(S));
+  optimizer.set_steps(state.step);
+  return state;
 }
 
 }  // namespace sma
