@@ -542,7 +542,7 @@ class Network {
     return l;
   }
 
-  void run_forward(Lane& l) {
+  SMA_NOINLINE void run_forward(Lane& l) {
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     l.context.launch(kernels::Fill<double>{w.metric_data, extent_of<Description>.metrics, 0.0});
@@ -558,7 +558,7 @@ class Network {
         kernels::Fill<Scalar>{lane_gradients_.data() + lane * parameter_count, parameter_count, Scalar(0)});
   }
 
-  void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy, Scalar* input_gradient) {
+  SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy, Scalar* input_gradient) {
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};
