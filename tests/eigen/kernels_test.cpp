@@ -252,7 +252,7 @@ void check_decay(Index truncation) {
     const auto dy = random_values<T>(s.rows * Width, ++seed);
     std::vector<T> decay(kSize);
     sma::RandomSequence random(seed, 9);
-    for (T& q : decay) q = static_cast<T>(random.uniform());
+    for (T& q : decay) q = static_cast<T>(0.97 * random.uniform());
     const auto weight = random_values<T>(kSize, ++seed);
     const auto skip = random_values<T>(Width, ++seed);
     auto y = random_values<T>(s.rows * Width, ++seed);

@@ -558,7 +558,8 @@ class Network {
         kernels::Fill<Scalar>{lane_gradients_.data() + lane * parameter_count, parameter_count, Scalar(0)});
   }
 
-  SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy, Scalar* input_gradient) {
+  SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy,
+                                 Scalar* input_gradient) {
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};

@@ -95,8 +95,9 @@ class Adam {
 
   /// Euclidean norm of the network's accumulated gradient.
   [[nodiscard]] double gradient_norm() {
-    net_.for_each_index(kChunks, kernels::PartialSquares<Scalar>{
-                                     net_.gradients().data(), Net::parameter_count, kChunks, partial_.data()});
+    net_.for_each_index(
+        kChunks, kernels::PartialSquares<Scalar>{net_.gradients().data(), Net::parameter_count, kChunks,
+                                                 partial_.data()});
     std::array<double, kChunks> host;
     partial_.download(host.data(), kChunks);
     double total = 0;

@@ -38,9 +38,10 @@ constexpr Index states_at_once(Index kept) {
 inline constexpr Index kDecayTile = 64;
 
 /// A row's numbers of the channels first .. first + group; zeros beyond the last channel. By reference: a vector as a result
-/// has another ABI where processors lack such registers.
+/// has another ABI where processors lack such registers. Inlined: g++ before 12.4 makes one function of those for several
+/// `Channels` and believes the smallest one's range of `first` (GCC bug 113907).
 template <Index Channels, class T>
-void load_group(const T* row, Index first, Register<T>& group) {
+[[gnu::always_inline]] inline void load_group(const T* row, Index first, Register<T>& group) {
   if (first + kChannelGroup<T> <= Channels) {
     std::memcpy(&group, row + first, sizeof(group));
   } else {
@@ -49,7 +50,7 @@ void load_group(const T* row, Index first, Register<T>& group) {
   }
 }
 template <Index Channels, class T>
-void store_group(const Register<T>& group, T* row, Index first) {
+[[gnu::always_inline]] inline void store_group(const Register<T>& group, T* row, Index first) {
   if (first + kChannelGroup<T> <= Channels)
     std::memcpy(row + first, &group, sizeof(group));
   else
