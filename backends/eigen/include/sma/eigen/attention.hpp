@@ -176,9 +176,10 @@ void scale_and_bias(const Problem& p, Index i, Index j, Index count, T scale, T*
   }
 }
 
-/// f(array of a register's numbers) for row[0] .. row[count-1], whole registers: what stands behind the row changes too.
+/// A register of a row, with Eigen's functions.
 template <class T>
 using RegisterArray = ::Eigen::Map<::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>>;
+/// f(c) for the registers row[c] .. that hold row[0] .. row[count-1]: the last one reaches beyond the row.
 template <class T, class F>
 void for_each_register(Index count, const F& f) {
   for (Index c = 0; c < count; c += kRegisterWidth<T>) f(c);

@@ -122,7 +122,7 @@ struct DecayTables {
   }
 };
 
-/// Steps begin .. end of a sequence: from `leaving` on, and then in all of them or in none, row i - truncation leaves the kernel.
+/// Steps of a sequence. `leaves`: in each of them row i - truncation leaves the kernel; otherwise in none.
 struct DecayTile {
   Index begin, count;
   bool leaves;
