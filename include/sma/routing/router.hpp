@@ -280,8 +280,9 @@ struct Router {
  private:
   /// The first branch that runs something, or `branches`.
   static constexpr Index first_branch = [] {
+    constexpr bool skips[] = {detail::is_skip<typename detail::BranchModule<Branches>::type>...};
     Index first = 0;
-    ((detail::is_skip<typename detail::BranchModule<Branches>::type> && (++first, true)) && ...);
+    while (first < branches && skips[first]) ++first;
     return first;
   }();
 
