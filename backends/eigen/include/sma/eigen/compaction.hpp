@@ -30,33 +30,28 @@ bool streams([[maybe_unused]] const Rows<T, Width>& y) {
 #endif
 }
 
+#ifdef __SSE2__
+inline void stream_16_bytes(const std::byte* from, std::byte* to) {
+  _mm_stream_si128(reinterpret_cast<__m128i*>(to), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+#endif
+
 /// to = from, past the caches if `Stream`; `finish_streaming` before anybody else reads it.
 template <bool Stream, Index Width, class T>
 void write_row(const T* from, T* to) {
 #ifdef __SSE2__
   if constexpr (Stream) {
+    constexpr Index kBytes = Width * static_cast<Index>(sizeof(T));
     const auto* in = reinterpret_cast<const std::byte*>(from);
     auto* out = reinterpret_cast<std::byte*>(to);
-    Index left = Width * static_cast<Index>(sizeof(T));
-    const auto write = [&](auto&& store, Index bytes) {
-      store(out, in);
-      in += bytes;
-      out += bytes;
-      left -= bytes;
-    };
-    const auto store16 = [](std::byte* y, const std::byte* x) {
-      _mm_stream_si128(reinterpret_cast<__m128i*>(y), _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
-    };
+    Index at = 0;
 #ifdef __AVX512F__
-    while (left > 0 && reinterpret_cast<std::uintptr_t>(out) % 64 != 0) write(store16, 16);
-    while (left >= 64)
-      write(
-          [](std::byte* y, const std::byte* x) {
-            _mm512_stream_si512(reinterpret_cast<__m512i*>(y), _mm512_loadu_si512(x));
-          },
-          64);
+    for (; at < kBytes && reinterpret_cast<std::uintptr_t>(out + at) % 64 != 0; at += 16)
+      stream_16_bytes(in + at, out + at);
+    for (; at + 64 <= kBytes; at += 64)
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(out + at), _mm512_loadu_si512(in + at));
 #endif
-    while (left > 0) write(store16, 16);
+    for (; at < kBytes; at += 16) stream_16_bytes(in + at, out + at);
     return;
   }
 #endif
