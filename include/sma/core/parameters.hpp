@@ -19,7 +19,6 @@ template <Index... Extents>
 struct Shape {
   static constexpr Index size = (Extents * ... * 1);
   static constexpr std::array<Index, sizeof...(Extents)> values{Extents...};
-  static std::vector<Index> extents() { return {Extents...}; }
   template <class T>
   using TensorOf = Tensor<T, Extents...>;
 };
@@ -98,13 +97,6 @@ struct Parameters {
     [[maybe_unused]] T* at = data;
     return std::tuple<typename Params::shape::template TensorOf<T>...>{
         typename Params::shape::template TensorOf<T>{take(at, Params::shape::size)}...};
-  }
-
-  /// Calls visit(param, offset) for each tensor.
-  template <class Visitor>
-  static void for_each(Visitor&& visit) {
-    [[maybe_unused]] Index offset = 0;
-    ((visit(Params{}, offset), offset += Params::shape::size), ...);
   }
 
  private:

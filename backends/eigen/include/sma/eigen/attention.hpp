@@ -79,7 +79,7 @@ void multiply_by_keys(const Problem& p, const Block& b, const Rows<const T, Widt
     const Index rows = std::min(kTileRows, b.queries - r);
     const Index first = (p.first_key(i, b.begin) - b.j0) / kColumns * kColumns;
     const Index last = p.end_key(i + rows - 1, b.end) - b.j0;
-    pack_stripes(rows_of(x, i), rows, Width, stripe);
+    pack_stripe(rows_of(x, i), rows, Width, stripe);
     multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.begin + first) * Width, Width * kColumns,
                        {tile + r * b.stride + first, b.stride}, rows, last - first);
   }
@@ -95,7 +95,7 @@ void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, cons
     const Index rows = std::min(kTileRows, b.queries - r);
     const Index first = p.first_key(i, b.begin);
     const Index depth = p.end_key(i + rows - 1, b.end) - first;
-    pack_stripes(by_rows(tile + r * b.stride + first - b.j0, b.stride), rows, depth, stripe);
+    pack_stripe(by_rows(tile + r * b.stride + first - b.j0, b.stride), rows, depth, stripe);
     multiply_stripe<T>(depth, stripe, panels + (first - b.begin) * kTileColumns<T>, length * kTileColumns<T>,
                        {y.row(i), y.stride}, rows, Width);
   }
@@ -114,8 +114,8 @@ void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, c
     last = std::max(last, first);
     while (last < b.i0 + b.queries && p.first_key(last, b.begin) < j + rows) ++last;
     if (first == last) continue;
-    pack_stripes(transposed(tile + (first - b.i0) * b.stride + c, b.stride), b.stride - c, last - first,
-                 stripe);
+    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), b.stride - c, last - first,
+                stripe);
     multiply_stripe<T>(last - first, stripe, panels + (first - b.i0) * kTileColumns<T>,
                        b.queries * kTileColumns<T>, {y.row(j), y.stride, nullptr, true}, rows, Width);
   }

@@ -97,18 +97,6 @@ void extract_rows(const kernels::ExtractRows<T, Width>& k) {
 
 }  // namespace eigen
 
-template <class T>
-void run(Context<Eigen<T>>&, const kernels::CountActive& k) {
-  for (Index q = 0; q < k.s.count; ++q) {
-    std::int32_t total = 0;
-    if (k.stride == 1)
-      for (Index t = k.s.begin(q); t < k.s.end(q); ++t) total += k.active[t] != 0 ? 1 : 0;
-    else
-      for (Index t = k.s.begin(q); t < k.s.end(q); ++t) total += k.active[t * k.stride] != 0 ? 1 : 0;
-    k.offsets[q + 1] = total;
-  }
-}
-
 /// A row that is not active is written too, and then overwritten: which rows are active cannot be foreseen.
 template <class T>
 void run(Context<Eigen<T>>&, const kernels::ListActive& k) {

@@ -115,8 +115,8 @@ struct DecayTables {
   static void transpose(const T* from, Register<T>* to) {
     for (Index direction = 0; direction < Directions; ++direction, from += Channels * States)
       for (Index first = 0; first < Channels; first += kChannelGroup<T>) {
-        pack_rows<kChannelGroup<T>, kChannelGroup<T>>(from + first * States, States, Channels - first, States,
-                                                      reinterpret_cast<T*>(to));
+        pack_rows<kChannelGroup<T>>(from + first * States, States, Channels - first, States,
+                                    reinterpret_cast<T*>(to));
         to += States;
       }
   }

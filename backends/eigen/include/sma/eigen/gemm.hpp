@@ -48,7 +48,7 @@ Operand<T> transposed(const T* data, Index stride) {
 
 constexpr Index round_up(Index n, Index multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// Numbers that pack_stripes and pack_panels write; whole vectors, so a stripe is a little longer than its numbers.
+/// Numbers that pack_stripe and pack_panels write; whole vectors, so a stripe is a little longer than its numbers.
 template <class T>
 constexpr Index stripe_size(Index depth) {
   return depth * kTileRows + kRegisterWidth<T>;
@@ -124,9 +124,9 @@ template <class T, class Load>
   });
 }
 
-/// to[p * Step + r] = from(r, p) for r < Rows (0 from `rows` on) and p < depth; rows are contiguous. Writes whole vectors, in
+/// to[p * Rows + r] = from(r, p) for r < Rows (0 from `rows` on) and p < depth; rows are contiguous. Writes whole vectors, in
 /// the order of p: numbers beyond Rows are overwritten by the next p, but for the last.
-template <Index Rows, Index Step, class T>
+template <Index Rows, class T>
 [[gnu::flatten]] void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
@@ -138,7 +138,7 @@ template <Index Rows, Index Step, class T>
     unrolled<kWidth>([&](auto k) {
       if (k < count)
         unrolled<kGroups>(
-            [&](auto g) { std::memcpy(to + (p + k) * Step + g * kWidth, &x[g][k], sizeof(x[g][k])); });
+            [&](auto g) { std::memcpy(to + (p + k) * Rows + g * kWidth, &x[g][k], sizeof(x[g][k])); });
     });
   };
   Index p = 0;
@@ -146,26 +146,22 @@ template <Index Rows, Index Step, class T>
   if (p < depth) pack(p, depth - p, PartialLoad<T>(depth - p));
 }
 
-/// to[s * size + p * Columns + c] = from[p * stride + s * Columns + c], s < Stripes and c < Columns (0 from column `columns` on), a
-/// row after the other: memory is read in its order. Writes whole vectors as pack_rows does, stripes in ascending order. Adds to
-/// sums, unless null, what each column holds, 64 rows at a time: that keeps single precision honest over many rows.
-template <Index Columns, Index Stripes, class T, class Loads>
-[[gnu::flatten]] void copy_stripes(const T* from, Index stride, Index depth, T* to, Index size, T* sums,
-                                   Index summed, const Loads& load) {
+/// The columns of `copy_columns`, loaded by `load`, of which the first `summed` are added up.
+template <Index Columns, class T, class Loads>
+[[gnu::flatten]] void copy_loaded(const T* from, Index stride, Index depth, T* to, T* sums, Index summed,
+                                  const Loads& load) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Columns + kWidth - 1) / kWidth;
   constexpr Index kRows = 64;
-  constexpr Index kSums = Stripes == 1 ? 4 : 1;  // so that additions wait less for each other
+  constexpr Index kSums = 4;  // so that additions wait less for each other
   for (Index first = 0; first < depth; first += kRows) {
-    Register<T> sum[kSums][Stripes][kGroups] = {};
+    Register<T> sum[kSums][kGroups] = {};
     const auto copy = [&](Index p, auto set) {
-      unrolled<Stripes>([&](auto s) {
-        unrolled<kGroups>([&](auto g) {
-          Register<T> x;
-          load[g](from + p * stride + s * Columns + g * kWidth, x);
-          std::memcpy(to + s * size + p * Columns + g * kWidth, &x, sizeof(x));
-          sum[set][s][g] += x;
-        });
+      unrolled<kGroups>([&](auto g) {
+        Register<T> x;
+        load[g](from + p * stride + g * kWidth, x);
+        std::memcpy(to + p * Columns + g * kWidth, &x, sizeof(x));
+        sum[set][g] += x;
       });
     };
     const Index end = std::min(first + kRows, depth);
@@ -173,46 +169,35 @@ template <Index Columns, Index Stripes, class T, class Loads>
     for (; p + kSums <= end; p += kSums) unrolled<kSums>([&](auto set) { copy(p + set, set); });
     for (; p < end; ++p) copy(p, std::integral_constant<Index, 0>{});
     for (Index c = 0; c < summed; ++c)
-      for (const auto& part : sum) sums[c] += part[c / Columns][c % Columns / kWidth][c % Columns % kWidth];
+      for (const auto& part : sum) sums[c] += part[c / kWidth][c % kWidth];
   }
 }
 
-/// The same for `columns` columns, of which stripes that are not full get zeros. Each stripe takes `size` numbers.
-template <Index Columns, Index Stripes, class T>
-void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to, Index size,
-                  T* sums = nullptr) {
+/// to[p * Columns + c] = from[p * stride + c] for c < Columns (0 from `columns` on) and p < depth. Writes whole vectors as pack_rows
+/// does. Adds to sums, unless null, what each column holds, 64 rows at a time: that keeps single precision honest over many rows.
+template <Index Columns, class T>
+void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to, T* sums = nullptr) {
   constexpr Index kGroups = (Columns + kRegisterWidth<T> - 1) / kRegisterWidth<T>;
-  const Index summed = sums == nullptr ? 0 : std::min(Stripes * Columns, columns);
-  if (columns >= (Stripes - 1) * Columns + kGroups * kRegisterWidth<T>) {
-    copy_stripes<Columns, Stripes>(from, stride, depth, to, size, sums, summed,
-                                   std::array<WholeLoad<T>, kGroups>{});
-  } else if constexpr (Stripes > 1) {
-    for (Index c = 0; c < std::min(Stripes * Columns, columns); c += Columns, to += size)
-      copy_columns<Columns, 1>(from + c, stride, columns - c, depth, to, size,
-                               sums == nullptr ? nullptr : sums + c);
+  const Index summed = sums == nullptr ? 0 : std::min(Columns, columns);
+  if (columns >= kGroups * kRegisterWidth<T>) {
+    copy_loaded<Columns>(from, stride, depth, to, sums, summed, std::array<WholeLoad<T>, kGroups>{});
   } else {
     const auto load = [&]<std::size_t... G>(std::index_sequence<G...>) {
       return std::array{PartialLoad<T>(columns - static_cast<Index>(G) * kRegisterWidth<T>)...};
     };
-    copy_stripes<Columns, 1>(from, stride, depth, to, size, sums, summed,
-                             load(std::make_index_sequence<static_cast<std::size_t>(kGroups)>{}));
+    copy_loaded<Columns>(from, stride, depth, to, sums, summed,
+                         load(std::make_index_sequence<static_cast<std::size_t>(kGroups)>{}));
   }
 }
 
-/// Stripes that are packed together where A's columns are contiguous.
-inline constexpr Index kStripes = 8;
-
-/// Rows 0 .. rows-1 of A, Stripes * kTileRows at most, depth columns, as the stripes that tiles read: to[p * kTileRows + i] = A(i,
-/// p), the next one `size` numbers further on. Adds to sums[i], unless null, what row i holds; only of an A whose columns are
-/// contiguous.
-template <Index Stripes = 1, class T>
-void pack_stripes(const Operand<T>& a, Index rows, Index depth, T* to, Index size = 0, T* sums = nullptr) {
-  if (a.row_stride == 1) {
-    copy_columns<kTileRows, Stripes>(a.data, a.column_stride, rows, depth, to, size, sums);
-    return;
-  }
-  for (Index i = 0; i < std::min(Stripes * kTileRows, rows); i += kTileRows, to += size)
-    pack_rows<kTileRows, kTileRows>(a.from(i, 0).data, a.row_stride, rows - i, depth, to);
+/// The first kTileRows of A's `rows` rows, depth columns, as the stripe that a tile reads: to[p * kTileRows + i] = A(i, p). Adds to
+/// sums[i], unless null, what row i holds; only of an A whose columns are contiguous.
+template <class T>
+void pack_stripe(const Operand<T>& a, Index rows, Index depth, T* to, T* sums = nullptr) {
+  if (a.row_stride == 1)
+    copy_columns<kTileRows>(a.data, a.column_stride, rows, depth, to, sums);
+  else
+    pack_rows<kTileRows>(a.data, a.row_stride, rows, depth, to);
 }
 
 /// B (depth, columns) as panels of kTileColumns columns: to[(panel * depth + p) * kTileColumns + j] = B(p, panel's j).
@@ -222,9 +207,9 @@ void pack_panels(const Operand<T>& b, Index depth, Index columns, T* to) {
   for (Index j = 0; j < columns; j += kColumns) {
     const Operand<T> panel = b.from(0, j);
     if (b.column_stride == 1)
-      copy_columns<kColumns, 1>(panel.data, panel.row_stride, columns - j, depth, to, 0);
+      copy_columns<kColumns>(panel.data, panel.row_stride, columns - j, depth, to);
     else
-      pack_rows<kColumns, kColumns>(panel.data, panel.column_stride, columns - j, depth, to);
+      pack_rows<kColumns>(panel.data, panel.column_stride, columns - j, depth, to);
     to += depth * kColumns;
   }
 }
@@ -249,10 +234,6 @@ template <Index Vectors, class T>
 [[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c,
                                                    Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
-  // The result, which will be written, comes to the cache meanwhile.
-  for (Index i = 0; i < rows; ++i) __builtin_prefetch(c.data + i * c.stride, 1);
-  if constexpr (Vectors == 2)
-    for (Index i = 0; i < rows; ++i) __builtin_prefetch(c.data + i * c.stride + columns - 1, 1);
   Register<T> sum[kTileRows][Vectors] = {};
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[Vectors];
@@ -319,11 +300,9 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
               Result<T> c, T* row_sums = nullptr) {
   if (rows == 0) return;
   auto scope = ctx.scope();
-  const Index size = stripe_size<T>(std::min(depth, kDepthBlock));
-  T* stripes = ctx.template scratch<T>(kStripes * size);
+  T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
   T* panels = ctx.template scratch<T>(panels_size<T>(
       std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
-  const Index together = a.row_stride == 1 ? kStripes : 1;
   Index p = 0;
   do {
     const Index deep = std::min(kDepthBlock, depth - p);
@@ -331,12 +310,9 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
       const Index wide = std::min(kColumnBlock, columns - j);
       pack_panels(b.from(p, j), deep, wide, panels);
       for (Index i = 0; i < rows; i += kTileRows) {
-        const Index place = i / kTileRows % together;
-        if (place == 0 && together == 1) pack_stripes<1>(a.from(i, p), rows - i, deep, stripes);
-        if (place == 0 && together > 1)
-          pack_stripes<kStripes>(a.from(i, p), rows - i, deep, stripes, size,
-                                 j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
-        multiply_stripe(deep, stripes + place * size, panels, deep * kTileColumns<T>, c.from(i, j),
+        pack_stripe(a.from(i, p), rows - i, deep, stripe,
+                    j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
+        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
                         std::min(kTileRows, rows - i), wide);
       }
     }
