@@ -113,7 +113,8 @@ struct Ema {
              ctx.template keep<S>(size)};
     coefficients(ctx, w, saved.p, saved.a, saved.decay, saved.weight);
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
-    filter<false>(ctx, s, x, omega.data, saved, y);
+    ctx.launch(sma::kernels::DecayForward<S, Width, States, false, Bidirectional>{
+        s, x, y, saved.decay, saved.weight, omega.data, Truncation});
   }
 
   template <class C, class S>
@@ -126,12 +127,11 @@ struct Ema {
     S* dweight = ctx.template scratch<S>(size);
     ctx.launch(sma::kernels::Fill<S>{ddecay, size, S(0)});
     ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
-    ctx.launch(sma::kernels::DecayBackwardParameters<S, Width, States, Bidirectional>{
-        s, saved.x, dy, saved.decay, saved.weight, Truncation, ddecay, dweight, domega.data});
+    ctx.launch(sma::kernels::DecayBackward<S, Width, States, Bidirectional>{
+        s, saved.x, dy, dx, saved.decay, saved.weight, omega.data, Truncation, ddecay, dweight, domega.data});
     ctx.launch(kernels::EmaCoefficientsBackward<S, States>{saved.p, saved.a, beta.data, gamma.data, ddecay,
                                                            dweight, size, ddelta.data, dalpha.data,
                                                            dbeta.data, dgamma.data});
-    if (dx) filter<true>(ctx, s, dy, omega.data, saved, dx);
   }
 
   template <class C, class S>
@@ -167,14 +167,6 @@ struct Ema {
     ctx.launch(Sigmoid{{delta.data, rows}, {p, rows}});
     ctx.launch(Sigmoid{{alpha.data, rows}, {a, rows}});
     ctx.launch(kernels::EmaCoefficients<S, States>{p, a, beta.data, gamma.data, size, decay, weight});
-  }
-
-  /// out = k * in + omega in; `Transposed` runs both directions the other way round, which is the gradient.
-  template <bool Transposed, class C, class S>
-  static void filter(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> in, const S* omega,
-                     const Saved<S>& saved, sma::Rows<S, Width> out) {
-    ctx.launch(sma::kernels::DecayForward<S, Width, States, Transposed, Bidirectional>{
-        s, in, out, saved.decay, saved.weight, omega, Truncation});
   }
 };
 

@@ -261,20 +261,35 @@ void check_decay(Index truncation) {
         sma::kernels::DecayForward<T, Width, States, Reverse, Bidirectional>{
             s, rows_in, {y.data(), s.rows}, decay.data(), weight.data(), skip.data(), truncation},
         {&y});
-    auto ddecay = random_values<T>(kSize, ++seed);
-    auto dweight = random_values<T>(kSize, ++seed);
-    auto dskip = random_values<T>(Width, ++seed);
-    check_override<T>(
-        sma::kernels::DecayBackwardParameters<T, Width, States, Bidirectional>{s,
-                                                                               rows_in,
-                                                                               {dy.data(), s.rows},
-                                                                               decay.data(),
-                                                                               weight.data(),
-                                                                               truncation,
-                                                                               ddecay.data(),
-                                                                               dweight.data(),
-                                                                               dskip.data()},
-        {&ddecay, &dweight, &dskip});
+    const auto ddecay = random_values<T>(kSize, ++seed);
+    const auto dweight = random_values<T>(kSize, ++seed);
+    const auto dskip = random_values<T>(Width, ++seed);
+    for (const bool wants_dx : {true, false}) {
+      // The plain form is two kernels, which the backend does at once.
+      std::vector<std::vector<T>> plain{ddecay, dweight, dskip, std::vector<T>(wants_dx ? dy.size() : 0)};
+      auto shared = plain;
+      const auto problem = [&](std::vector<std::vector<T>>& out) {
+        return sma::kernels::DecayBackward<T, Width, States, Bidirectional>{
+            s,
+            rows_in,
+            {dy.data(), s.rows},
+            {wants_dx ? out[3].data() : nullptr, s.rows},
+            decay.data(),
+            weight.data(),
+            skip.data(),
+            truncation,
+            out[0].data(),
+            out[1].data(),
+            out[2].data()};
+      };
+      const auto parameters = problem(plain).parameters();
+      for (Index e = 0; e < parameters.extent(); ++e) parameters(e);
+      const auto input = problem(plain).input();
+      for (Index e = 0; wants_dx && e < input.extent(); ++e) input(e);
+      sma::Context<sma::Eigen<T>> ctx;
+      ctx.launch(problem(shared));
+      for (std::size_t o = 0; o < plain.size(); ++o) check_equal(plain[o], shared[o]);
+    }
   }
 }
 

@@ -142,6 +142,32 @@ struct DecayBackwardParameters {
   }
 };
 
+/// All gradients of DecayForward (Reverse = false): dx, and those of DecayBackwardParameters. A problem rather than a kernel: plainly
+/// it is the two kernels one after the other; a backend may share the recurrence over dy between them, since
+///     u_n[t] = q_n u_n[t+1] + dy[t] - q_n^K dy[t+K],   dx[t] = sum_n h_n u_n[t],   dweight_n = sum_t x[t] u_n[t]
+/// and ddecay takes u's sensitivity to q_n in the same way. dx may be null.
+template <class T, Index Channels, Index States, bool Bidirectional>
+struct DecayBackward {
+  Sequences s;
+  Rows<const T, Channels> x, dy;
+  Rows<T, Channels> dx;
+  const T* decay;    // (directions, Channels, States)
+  const T* weight;   // (directions, Channels, States)
+  const T* skip;     // (Channels)
+  Index truncation;  // K, 0 for none
+  T* ddecay;         // (directions, Channels, States), added to
+  T* dweight;        // (directions, Channels, States), added to
+  T* dskip;          // (Channels), added to
+
+  [[nodiscard]] auto parameters() const {
+    return DecayBackwardParameters<T, Channels, States, Bidirectional>{
+        s, x, dy, decay, weight, truncation, ddecay, dweight, dskip};
+  }
+  [[nodiscard]] auto input() const {
+    return DecayForward<T, Channels, States, true, Bidirectional>{s, dy, dx, decay, weight, skip, truncation};
+  }
+};
+
 /// One streaming step of the causal DecayForward. One index is one channel.
 template <class T, Index Channels, Index States>
 struct DecayStep {
@@ -169,3 +195,13 @@ struct DecayStep {
 };
 
 }  // namespace sma::kernels
+
+namespace sma {
+
+template <class C, class T, Index Channels, Index States, bool Bidirectional>
+void run(C& ctx, const kernels::DecayBackward<T, Channels, States, Bidirectional>& problem) {
+  ctx.launch(problem.parameters());
+  if (problem.dx) ctx.launch(problem.input());
+}
+
+}  // namespace sma

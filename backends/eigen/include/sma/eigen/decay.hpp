@@ -34,6 +34,9 @@ constexpr Index states_at_once(Index kept) {
   return count;
 }
 
+/// Whether q and h stay in registers beside the states; of 16 registers states take most, and q and h come from the nearest cache.
+inline constexpr bool kHoldsDecay = kRegisterCount == 32;
+
 /// Rows of a tile.
 inline constexpr Index kDecayTile = 64;
 
@@ -137,26 +140,91 @@ void for_each_decay_tile(Index length, Index truncation, const Visit& visit) {
   }
 }
 
-/// out[i] += sum_n h_n s_n[i], s_n[i] = q_n s_n[i-1] + in[i] - cut_n old[i], for `Block` states and the rows of a tile, a register
-/// of channels wide. States, q and h stay in registers.
-template <Index Block, bool Leaves, class T>
-[[gnu::noinline, gnu::flatten]] void decay_tile(Index rows, const Register<T>* in, const Register<T>* old,
+/// One register of each row of a tile: row i's at first + i * step. Backwards in time the step is negative.
+template <class T>
+struct Walk {
+  T* first;
+  Index step;
+
+  [[nodiscard]] T* operator[](Index i) const { return first + i * step; }
+};
+
+/// One group of channels of a tile's rows, walked in place; where the row has fewer channels left, a copy with zeros.
+template <Index Channels, class T>
+class GroupRows {
+ public:
+  /// `rows` of `count` rows, the first of which is `start`, in steps of `step` rows.
+  template <class Element>
+  GroupRows(const Rows<Element, Channels>& rows, Index start, Index step, Index count, Index group)
+      : at_(group * kChannelGroup<T>) {
+    static_assert(std::is_same_v<std::remove_const_t<Element>, T>);
+    source_ = {const_cast<T*>(rows.row(start)), step * rows.stride};
+    if (whole()) return;
+    for (Index i = 0; i < count; ++i) load_group<Channels>(static_cast<const T*>(source_[i]), at_, copy_[i]);
+  }
+
+  [[nodiscard]] Walk<const T> read() const {
+    if (whole()) return {source_.first + at_, source_.step};
+    return {reinterpret_cast<const T*>(copy_), kChannelGroup<T>};
+  }
+  /// To be written by a tile; `finish` brings the rows what it wrote.
+  [[nodiscard]] Walk<T> write() {
+    if (whole()) return {source_.first + at_, source_.step};
+    return {reinterpret_cast<T*>(copy_), kChannelGroup<T>};
+  }
+  void finish(Index count) const {
+    if (whole()) return;
+    for (Index i = 0; i < count; ++i) store_group<Channels>(copy_[i], source_[i], at_);
+  }
+
+ private:
+  [[nodiscard]] bool whole() const {
+    return Channels % kChannelGroup<T> == 0 || at_ + kChannelGroup<T> <= Channels;
+  }
+
+  Walk<T> source_;
+  Index at_;
+  Register<T> copy_[Channels % kChannelGroup<T> == 0 ? 1 : kDecayTile];
+};
+
+/// What a tile of one group of channels reads and writes: `in` drives the recurrence, `old` leaves it, the sums go to `out`.
+template <class T>
+struct TileRows {
+  Index count;
+  Walk<const T> in;
+  Walk<const T> old;
+  Walk<T> out;
+};
+
+/// out[i] = start + sum_n h_n s_n[i], s_n[i] = q_n s_n[i-1] + in[i] - cut_n old[i], for `Block` states and the rows of a tile, a
+/// register of channels wide. The start is skip in[i] for the `First` states, or what is there. States stay in registers, q and
+/// h where there are enough.
+template <Index Block, bool Leaves, bool First, class T>
+[[gnu::noinline, gnu::flatten]] void decay_tile(const TileRows<T>& tile, const Register<T>& skip,
                                                 const Register<T>* decay, const Register<T>* weight,
-                                                const Register<T>* cut, Register<T>* states,
-                                                Register<T>* out) {
+                                                const Register<T>* cut, Register<T>* states) {
   using V = Register<T>;
   constexpr Index kSums = std::min<Index>(Block, 2);  // so that additions wait less for each other
-  V q[Block], h[Block], state[Block];
-  unrolled<Block>([&](auto n) {
-    q[n] = decay[n];
-    h[n] = weight[n];
-    state[n] = states[n];
-  });
-  for (Index i = 0; i < rows; ++i) {
-    V total[kSums] = {out[i]};
-    const V x = in[i];
+  constexpr Index kHeld = kHoldsDecay ? Block : 1;
+  V held_q[kHeld], held_h[kHeld], state[Block];
+  unrolled<Block>([&](auto n) { state[n] = states[n]; });
+  if constexpr (kHoldsDecay)
+    unrolled<Block>([&](auto n) {
+      held_q[n] = decay[n];
+      held_h[n] = weight[n];
+    });
+  const V* q = kHoldsDecay ? held_q : decay;
+  const V* h = kHoldsDecay ? held_h : weight;
+  const TileRows<T> rows = tile;  // a copy, which nothing that is written can change
+  for (Index i = 0; i < rows.count; ++i) {
+    V x, total[kSums] = {};
+    WholeLoad<T>{}(rows.in[i], x);
+    if constexpr (First)
+      total[0] = skip * x;
+    else
+      WholeLoad<T>{}(rows.out[i], total[0]);
     V leaving{};
-    if constexpr (Leaves) leaving = old[i];
+    if constexpr (Leaves) WholeLoad<T>{}(rows.old[i], leaving);
     unrolled<Block>([&](auto n) {
       if constexpr (Leaves)
         state[n] = q[n] * state[n] + (x - cut[n] * leaving);
@@ -165,9 +233,18 @@ template <Index Block, bool Leaves, class T>
       total[n % kSums] += h[n] * state[n];
     });
     if constexpr (kSums == 2) total[0] += total[1];
-    out[i] = total[0];
+    std::memcpy(rows.out[i], &total[0], sizeof(total[0]));
   }
   unrolled<Block>([&](auto n) { states[n] = state[n]; });
+}
+
+/// Calls visit(tile, start, step) for the tiles of a sequence: their rows are start, start + step, ...
+template <bool Reverse, class Visit>
+void for_each_decay_tile(const Sequences& s, Index sequence, Index truncation, const Visit& visit) {
+  constexpr Index kStep = Reverse ? -1 : 1;
+  const Index first = Reverse ? s.end(sequence) - 1 : s.begin(sequence);
+  for_each_decay_tile(s.length(sequence), truncation,
+                      [&](const DecayTile& tile) { visit(tile, first + kStep * tile.begin, kStep); });
 }
 
 /// One direction of DecayForward for one sequence: the first sets y, the second adds to it. `states` (groups, States) is room
@@ -175,33 +252,30 @@ template <Index Block, bool Leaves, class T>
 template <bool Reverse, bool Second, class Kernel, class T, Index Directions, Index Channels, Index States>
 void decay_direction(const Kernel& k, Index sequence,
                      const DecayTables<T, Directions, Channels, States>& tables, Register<T>* states) {
-  using V = Register<T>;
-  constexpr Index kBlock = states_at_once<States>(3);
-  const Index start = Reverse ? k.s.end(sequence) - 1 : k.s.begin(sequence);
-  std::fill_n(states, tables.direction_size, V{});
-  for_each_decay_tile(k.s.length(sequence), tables.truncation, [&](const DecayTile& tile) {
-    const auto row = [&](Index i) { return Reverse ? start - tile.begin - i : start + tile.begin + i; };
-    const Index back = Reverse ? tables.truncation : -tables.truncation;
-    for (Index g = 0; g < kGroups<T, Channels>; ++g) {
-      const Index first = g * kChannelGroup<T>;
-      V in[kDecayTile], old[kDecayTile], out[kDecayTile], skip;
-      load_group<Channels>(k.skip, first, skip);
-      for (Index i = 0; i < tile.count; ++i) {
-        load_group<Channels>(k.x.row(row(i)), first, in[i]);
-        if (tile.leaves) load_group<Channels>(k.x.row(row(i) + back), first, old[i]);
-        if constexpr (Second)
-          load_group<Channels>(static_cast<const T*>(k.y.row(row(i))), first, out[i]);
-        else
-          out[i] = skip * in[i];
-      }
-      for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
-        const Index at = n + (Second ? tables.direction_size : 0);
-        const auto run = tile.leaves ? decay_tile<kBlock, true, T> : decay_tile<kBlock, false, T>;
-        run(tile.count, in, old, tables.decay + at, tables.weight + at, tables.cut + at, states + n, out);
-      }
-      for (Index i = 0; i < tile.count; ++i) store_group<Channels>(out[i], k.y.row(row(i)), first);
-    }
-  });
+  constexpr Index kBlock = states_at_once<States>(kHoldsDecay ? 3 : 1);
+  std::fill_n(states, tables.direction_size, Register<T>{});
+  for_each_decay_tile<Reverse>(
+      k.s, sequence, tables.truncation, [&](const DecayTile& tile, Index start, Index step) {
+        for (Index g = 0; g < kGroups<T, Channels>; ++g) {
+          Register<T> skip;
+          load_group<Channels>(k.skip, g * kChannelGroup<T>, skip);
+          const GroupRows<Channels, T> in(k.x, start, step, tile.count, g);
+          const GroupRows<Channels, T> old(k.x, tile.leaves ? start - step * tables.truncation : start, step,
+                                           tile.count, g);
+          GroupRows<Channels, T> out(k.y, start, step, tile.count, g);
+          const TileRows<T> rows{tile.count, in.read(), old.read(), out.write()};
+          for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
+            const Index at = n + (Second ? tables.direction_size : 0);
+            const bool first = !Second && n == g * States;
+            const auto run =
+                tile.leaves
+                    ? (first ? decay_tile<kBlock, true, true, T> : decay_tile<kBlock, true, false, T>)
+                    : (first ? decay_tile<kBlock, false, true, T> : decay_tile<kBlock, false, false, T>);
+            run(rows, skip, tables.decay + at, tables.weight + at, tables.cut + at, states + n);
+          }
+          out.finish(tile.count);
+        }
+      });
 }
 
 }  // namespace eigen
@@ -221,32 +295,53 @@ void run(Context<Eigen<T>>& ctx,
 
 namespace eigen {
 
-/// What DecayBackwardParameters carries from tile to tile, (directions, groups, States) each.
+/// What DecayBackward carries from tile to tile: states and their slopes (groups, States) within a sequence, and the sums
+/// (directions, groups, States).
 template <class T>
 struct DecaySums {
   Register<T>*state, *slope, *decay, *weight;
 };
 
-/// DecayBackwardParameters for `Block` states, whose numbers are at `at` in the tables, and the rows of a tile: `in` drives the
-/// recurrence, `old` leaves it, `out` is what states are multiplied with. States, slopes and both sums stay in registers.
-template <Index Block, bool Leaves, class T, class Tables>
-[[gnu::noinline, gnu::flatten]] void decay_sums(const Tables& tables, const DecaySums<T>& sums, Index at,
-                                                Index rows, const Register<T>* in, const Register<T>* old,
-                                                const Register<T>* out) {
+/// decay_tile, and the gradients of its parameters: with r_n[i] = q_n r_n[i-1] + s_n[i-1] - cut_slope_n old[i] the sums over the
+/// tile of with[i] r_n[i] and with[i] s_n[i], and for the `First` states of with[i] in[i]. States, slopes and sums stay in registers.
+template <Index Block, bool Leaves, bool First, class T, class Tables>
+[[gnu::noinline, gnu::flatten]] void decay_backward_tile(const TileRows<T>& tile,
+                                                         const Walk<const T>& factors,
+                                                         const Register<T>& skip, const Tables& tables,
+                                                         Index at, Index state_at, const DecaySums<T>& sums,
+                                                         Register<T>& sum_skip) {
   using V = Register<T>;
+  constexpr Index kHeld = kHoldsDecay ? Block : 1;
   const V* cut = tables.cut + at;
   const V* cut_slope = tables.cut_slope + at;
-  V q[Block], state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
+  V held_q[kHeld], held_h[kHeld];
+  V state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
   unrolled<Block>([&](auto n) {
-    q[n] = tables.decay[at + n];
-    state[n] = sums.state[at + n];
-    slope[n] = sums.slope[at + n];
+    state[n] = sums.state[state_at + n];
+    slope[n] = sums.slope[state_at + n];
   });
-  for (Index i = 0; i < rows; ++i) {
-    const V x = in[i];
-    const V d = out[i];
+  if constexpr (kHoldsDecay)
+    unrolled<Block>([&](auto n) {
+      held_q[n] = tables.decay[at + n];
+      held_h[n] = tables.weight[at + n];
+    });
+  const V* q = kHoldsDecay ? held_q : tables.decay + at;
+  const V* h = kHoldsDecay ? held_h : tables.weight + at;
+  const TileRows<T> rows = tile;  // copies, which nothing that is written can change
+  const Walk<const T> with = factors;
+  V product{};
+  for (Index i = 0; i < rows.count; ++i) {
+    V x, w, total;
+    WholeLoad<T>{}(rows.in[i], x);
+    WholeLoad<T>{}(with[i], w);
+    if constexpr (First) {
+      total = skip * x;
+      product += w * x;
+    } else {
+      WholeLoad<T>{}(rows.out[i], total);
+    }
     V leaving{};
-    if constexpr (Leaves) leaving = old[i];
+    if constexpr (Leaves) WholeLoad<T>{}(rows.old[i], leaving);
     unrolled<Block>([&](auto n) {
       if constexpr (Leaves) {
         slope[n] = q[n] * slope[n] + (state[n] - cut_slope[n] * leaving);
@@ -255,71 +350,79 @@ template <Index Block, bool Leaves, class T, class Tables>
         slope[n] = q[n] * slope[n] + state[n];
         state[n] = q[n] * state[n] + x;
       }
-      sum_decay[n] += d * slope[n];
-      sum_weight[n] += d * state[n];
+      total += h[n] * state[n];
+      sum_decay[n] += w * slope[n];
+      sum_weight[n] += w * state[n];
     });
+    std::memcpy(rows.out[i], &total, sizeof(total));
   }
   unrolled<Block>([&](auto n) {
-    sums.state[at + n] = state[n];
-    sums.slope[at + n] = slope[n];
+    sums.state[state_at + n] = state[n];
+    sums.slope[state_at + n] = slope[n];
     sums.decay[at + n] += sum_decay[n];
     sums.weight[at + n] += sum_weight[n];
   });
+  if constexpr (First) sum_skip += product;
 }
 
-/// The same for a group of channels of one direction.
-template <Index States, class T, class Tables>
-void decay_group_sums(const Tables& tables, const DecaySums<T>& sums, Index at, const DecayTile& tile,
-                      const Register<T>* in, const Register<T>* old, const Register<T>* out) {
-  constexpr Index kBlock = states_at_once<States>(5);
-  const auto run = tile.leaves ? decay_sums<kBlock, true, T, Tables> : decay_sums<kBlock, false, T, Tables>;
-  for (Index n = 0; n < States; n += kBlock) run(tables, sums, at + n, tile.count, in, old, out);
+/// One direction of DecayBackward for one sequence: the first sets dx and adds to `sum_skip` (groups), the second adds to dx.
+template <bool Reverse, bool Second, class Kernel, class T, Index Directions, Index Channels, Index States>
+void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Index sequence,
+                              const DecayTables<T, Directions, Channels, States>& tables,
+                              const DecaySums<T>& sums, Register<T>* sum_skip) {
+  using Tables = DecayTables<T, Directions, Channels, States>;
+  constexpr Index kBlock = states_at_once<States>(kHoldsDecay ? 6 : 4);
+  std::fill_n(sums.state, tables.direction_size, Register<T>{});
+  std::fill_n(sums.slope, tables.direction_size, Register<T>{});
+  for_each_decay_tile<Reverse>(
+      k.s, sequence, tables.truncation, [&](const DecayTile& tile, Index start, Index step) {
+        for (Index g = 0; g < kGroups<T, Channels>; ++g) {
+          Register<T> skip;
+          load_group<Channels>(k.skip, g * kChannelGroup<T>, skip);
+          const GroupRows<Channels, T> in(k.dy, start, step, tile.count, g);
+          const GroupRows<Channels, T> with(k.x, start, step, tile.count, g);
+          const GroupRows<Channels, T> old(k.dy, tile.leaves ? start - step * tables.truncation : start, step,
+                                           tile.count, g);
+          GroupRows<Channels, T> out(dx, start, step, tile.count, g);
+          const TileRows<T> rows{tile.count, in.read(), old.read(), out.write()};
+          for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
+            const bool first = !Second && n == g * States;
+            const auto run = tile.leaves ? (first ? decay_backward_tile<kBlock, true, true, T, Tables>
+                                                  : decay_backward_tile<kBlock, true, false, T, Tables>)
+                                         : (first ? decay_backward_tile<kBlock, false, true, T, Tables>
+                                                  : decay_backward_tile<kBlock, false, false, T, Tables>);
+            run(rows, with.read(), skip, tables, n + (Second ? tables.direction_size : 0), n, sums,
+                sum_skip[g]);
+          }
+          out.finish(tile.count);
+        }
+      });
 }
 
 }  // namespace eigen
 
 /// Sums of a tile's rows at a time keep single precision honest over long batches.
 template <class T, Index Channels, Index States, bool Bidirectional>
-void run(Context<Eigen<T>>& ctx,
-         const kernels::DecayBackwardParameters<T, Channels, States, Bidirectional>& k) {
+void run(Context<Eigen<T>>& ctx, const kernels::DecayBackward<T, Channels, States, Bidirectional>& k) {
   using V = eigen::Register<T>;
   constexpr Index kGroups = eigen::kGroups<T, Channels>;
   constexpr Index kGroup = eigen::kChannelGroup<T>;
-  constexpr Index kTile = eigen::kDecayTile;
   auto scope = ctx.scope();
   const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.decay, k.weight,
                                                                               k.truncation);
-  const eigen::DecaySums<T> sums{ctx.template scratch<V>(tables.size), ctx.template scratch<V>(tables.size),
+  const eigen::DecaySums<T> sums{ctx.template scratch<V>(tables.direction_size),
+                                 ctx.template scratch<V>(tables.direction_size),
                                  ctx.template scratch<V>(tables.size), ctx.template scratch<V>(tables.size)};
+  const Rows<T, Channels> dx = k.dx ? k.dx : ctx.template scratch_rows<Channels>(k.dy.rows);
   V sum_skip[kGroups] = {};
   std::fill_n(sums.decay, tables.size, V{});
   std::fill_n(sums.weight, tables.size, V{});
   for (Index sequence = 0; sequence < k.s.count; ++sequence) {
-    const Index start = k.s.begin(sequence);
-    std::fill_n(sums.state, tables.size, V{});
-    std::fill_n(sums.slope, tables.size, V{});
-    eigen::for_each_decay_tile(k.s.length(sequence), tables.truncation, [&](const eigen::DecayTile& tile) {
-      for (Index g = 0; g < kGroups; ++g) {
-        V x[kTile], dy[kTile], old_x[kTile], old_dy[kTile], product{};
-        for (Index i = 0; i < tile.count; ++i) {
-          const Index row = start + tile.begin + i;
-          eigen::load_group<Channels>(k.x.row(row), g * kGroup, x[i]);
-          eigen::load_group<Channels>(k.dy.row(row), g * kGroup, dy[i]);
-          product += x[i] * dy[i];
-          if (!tile.leaves) continue;
-          eigen::load_group<Channels>(k.x.row(row - tables.truncation), g * kGroup, old_x[i]);
-          if constexpr (Bidirectional)
-            eigen::load_group<Channels>(k.dy.row(row - tables.truncation), g * kGroup, old_dy[i]);
-        }
-        sum_skip[g] += product;
-        const Index at = g * States;
-        eigen::decay_group_sums<States>(tables, sums, at, tile, x, old_x, dy);
-        if constexpr (Bidirectional)
-          eigen::decay_group_sums<States>(tables, sums, tables.direction_size + at, tile, dy, old_dy, x);
-      }
-    });
+    eigen::decay_backward_direction<true, false>(k, dx, sequence, tables, sums, sum_skip);
+    if constexpr (Bidirectional)
+      eigen::decay_backward_direction<false, true>(k, dx, sequence, tables, sums, sum_skip);
   }
-  for (Index e = 0; e < k.extent(); ++e) {
+  for (Index e = 0; e < k.parameters().extent(); ++e) {
     const Index g = e / Channels * kGroups + e % Channels / kGroup;
     const Index l = e % Channels % kGroup;
     for (Index n = 0; n < States; ++n) {
