@@ -1,11 +1,12 @@
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
+#include <sma/eigen/pack.hpp>
 #include <sma/kernels/attention.hpp>
 
 /// Banded attention in tiles: a block of queries meets the keys that its band touches. A sequence's keys and values are packed
@@ -176,42 +177,51 @@ void scale_and_bias(const Problem& p, Index i, Index j, Index count, T scale, T*
   }
 }
 
-/// A register of a row, with Eigen's functions.
-template <class T>
-using RegisterArray = ::Eigen::Map<::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>>;
-/// f(c) for the registers row[c] .. that hold row[0] .. row[count-1]: the last one reaches beyond the row.
+/// row[c] = f(row[c], i) for the registers i that hold row[0] .. row[count-1]: the last one reaches beyond the row.
 template <class T, class F>
-void for_each_register(Index count, const F& f) {
-  for (Index c = 0; c < count; c += kRegisterWidth<T>) f(c);
+[[gnu::always_inline]] inline void for_each_register(T* row, Index count, const F& f) {
+  for (Index c = 0; c < count; c += kRegisterWidth<T>) {
+    Register<T> x;
+    std::memcpy(&x, row + c, sizeof(x));
+    f(x, c);
+    std::memcpy(row + c, &x, sizeof(x));
+  }
 }
 
 /// row = softmax(row); returns the logarithm of the sum of exponentials.
 template <class T>
-T softmax(T* row, Index count) {
-  using Array = ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>;
+[[gnu::flatten]] T softmax(T* row, Index count) {
+  using V = Register<T>;
   std::fill_n(row + count, kRegisterWidth<T>, std::numeric_limits<T>::lowest());
-  Array largest = RegisterArray<T>(row);
-  for_each_register<T>(count, [&](Index c) { largest = largest.max(RegisterArray<T>(row + c)); });
-  const T top = largest.maxCoeff();
-  for_each_register<T>(count,
-                       [&](Index c) { RegisterArray<T>{row + c} = (RegisterArray<T>(row + c) - top).exp(); });
+  V largest = V{} + std::numeric_limits<T>::lowest();
+  for_each_register(row, count, [&](V& x, Index) { largest = largest > x ? largest : x; });
+  T top = largest[0];
+  for (Index l = 1; l < kRegisterWidth<T>; ++l) top = std::max(top, largest[l]);
+  for_each_register(row, count, [&](V& x, Index) {
+    x -= top;
+    exponential<T>(x);
+  });
   std::fill_n(row + count, kRegisterWidth<T>, T(0));
-  Array sums = Array::Zero();
-  for_each_register<T>(count, [&](Index c) { sums += RegisterArray<T>(row + c); });
-  const T sum = sums.sum();
-  for_each_register<T>(count, [&, factor = 1 / sum](Index c) { RegisterArray<T>{row + c} *= factor; });
+  V sums{};
+  for_each_register(row, count, [&](V& x, Index) { sums += x; });
+  T sum = 0;
+  for (Index l = 0; l < kRegisterWidth<T>; ++l) sum += sums[l];
+  for_each_register(row, count, [&, factor = 1 / sum](V& x, Index) { x *= factor; });
   return top + std::log(sum);
 }
 
 /// row = softmax(row), given the logarithm of its sum of exponentials, and slope becomes the gradient of the scores, softmax
 /// (slope - mean), where mean = sum softmax slope.
 template <class T>
-void softmax_backward(T* row, T* slope, Index count, T normalizer, T mean) {
-  for_each_register<T>(count, [&](Index c) {
-    RegisterArray<T> weights(row + c);
-    RegisterArray<T> gradients(slope + c);
-    weights = (weights - normalizer).exp();
-    gradients = weights * (gradients - mean);
+[[gnu::flatten]] void softmax_backward(T* row, T* slope, Index count, T normalizer, T mean) {
+  using V = Register<T>;
+  for_each_register(row, count, [&](V& x, Index c) {
+    V gradient;
+    std::memcpy(&gradient, slope + c, sizeof(gradient));
+    x -= normalizer;
+    exponential<T>(x);
+    gradient = x * (gradient - mean);
+    std::memcpy(slope + c, &gradient, sizeof(gradient));
   });
 }
 

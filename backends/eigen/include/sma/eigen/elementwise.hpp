@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/pack.hpp>
 #include <sma/kernels/elementwise.hpp>
 
 /// Element-wise functions in SIMD packs, and column sums with rows in the outer loop.
@@ -9,28 +10,38 @@ namespace sma {
 
 namespace eigen {
 
-/// As many numbers as the widest SIMD register holds twice over; functions evaluate on whole packs by value.
-template <class T>
-using Pack = ::Eigen::Array<T, 128 / static_cast<int>(sizeof(T)), 1>;
-
 /// f(pack) over `count` elements of up to two inputs. The last elements go through a padded pack, so that a result does not
 /// depend on where in the buffer its element lies.
 template <class T, class F>
-void for_each_pack(Index count, const T* a, const T* b, T* out, const F& f) {
-  constexpr Index kSize = Pack<T>::SizeAtCompileTime;
+[[gnu::flatten]] void for_each_pack(Index count, const T* a, const T* b, T* out, const F& f) {
+  constexpr Index kSize = Pack<T>::size;
   Index i = 0;
-  for (; i + kSize <= count; i += kSize) {
-    const Pack<T> pa = ::Eigen::Map<const Pack<T>>(a + i);
-    const Pack<T> pb = ::Eigen::Map<const Pack<T>>(b + i);
-    ::Eigen::Map<Pack<T>>(out + i) = f(pa, pb);
-  }
+  for (; i + kSize <= count; i += kSize) f(Pack<T>::load(a + i), Pack<T>::load(b + i)).store(out + i);
   if (i == count) return;
-  Pack<T> pa = Pack<T>::Zero();
-  Pack<T> pb = Pack<T>::Zero();
-  std::copy(a + i, a + count, pa.data());
-  std::copy(b + i, b + count, pb.data());
-  const Pack<T> result = f(pa, pb);
-  std::copy(result.data(), result.data() + (count - i), out + i);
+  T rest[2][kSize] = {};
+  std::copy(a + i, a + count, rest[0]);
+  std::copy(b + i, b + count, rest[1]);
+  f(Pack<T>::load(rest[0]), Pack<T>::load(rest[1])).store(rest[0]);
+  std::copy_n(rest[0], count - i, out + i);
+}
+
+/// y = f(x) and x = f'(x), over `count` elements.
+template <class Function, class T>
+[[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
+  constexpr Index kSize = Pack<T>::size;
+  const auto apply = [](T* from, T* to) {
+    const Pack<T> before = Pack<T>::load(from);
+    Function::value(before).store(to);
+    Function::derivative(before).store(from);
+  };
+  Index i = 0;
+  for (; i + kSize <= count; i += kSize) apply(x + i, y + i);
+  if (i == count) return;
+  T rest[2][kSize] = {};
+  std::copy(x + i, x + count, rest[0]);
+  apply(rest[0], rest[1]);
+  std::copy_n(rest[0], count - i, x + i);
+  std::copy_n(rest[1], count - i, y + i);
 }
 
 }  // namespace eigen
@@ -38,9 +49,7 @@ void for_each_pack(Index count, const T* a, const T* b, T* out, const F& f) {
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
 void run(Context<Eigen<T>>&, const kernels::Apply<T, Width, Function>& k) {
-  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>&) -> eigen::Pack<T> {
-    return Function::value(x);
-  };
+  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>&) { return Function::value(x); };
   if (k.x.contiguous() && k.y.contiguous()) {
     eigen::for_each_pack(k.y.rows * Width, k.x.data, k.x.data, k.y.data, f);
   } else {
@@ -51,7 +60,7 @@ void run(Context<Eigen<T>>&, const kernels::Apply<T, Width, Function>& k) {
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
 void run(Context<Eigen<T>>&, const kernels::ApplyBackward<T, Width, Function>& k) {
-  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>& dy) -> eigen::Pack<T> {
+  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>& dy) {
     return dy * Function::derivative(x);
   };
   if (k.x.contiguous() && k.dy.contiguous() && k.dx.contiguous()) {
@@ -62,31 +71,14 @@ void run(Context<Eigen<T>>&, const kernels::ApplyBackward<T, Width, Function>& k
   }
 }
 
-/// Contiguous rows; others go through the plain form.
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
 void run(Context<Eigen<T>>&, const kernels::ApplyAndDerive<T, Width, Function>& k) {
-  using Pack = eigen::Pack<T>;
-  if (!k.x.contiguous() || !k.y.contiguous()) {
-    for (Index i = 0; i < k.y.rows; ++i) k(i);
-    return;
+  if (k.x.contiguous() && k.y.contiguous()) {
+    eigen::apply_and_derive<Function>(k.y.rows * Width, k.x.data, k.y.data);
+  } else {
+    for (Index i = 0; i < k.y.rows; ++i) eigen::apply_and_derive<Function>(Width, k.x.row(i), k.y.row(i));
   }
-  constexpr Index kSize = Pack::SizeAtCompileTime;
-  const Index count = k.y.rows * Width;
-  const auto apply = [](T* x, T* y) {
-    const Pack before = ::Eigen::Map<const Pack>(x);
-    ::Eigen::Map<Pack>{y} = Function::value(before);
-    ::Eigen::Map<Pack>{x} = Function::derivative(before);
-  };
-  Index i = 0;
-  for (; i + kSize <= count; i += kSize) apply(k.x.data + i, k.y.data + i);
-  if (i == count) return;
-  Pack x = Pack::Zero();
-  Pack y;
-  std::copy(k.x.data + i, k.x.data + count, x.data());
-  apply(x.data(), y.data());
-  std::copy_n(x.data(), count - i, k.x.data + i);
-  std::copy_n(y.data(), count - i, k.y.data + i);
 }
 
 /// Rows outside, columns inside; sums of 64 rows at a time keep single precision honest over long batches.
