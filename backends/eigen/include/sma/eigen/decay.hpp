@@ -30,7 +30,7 @@ inline constexpr Index kGroups = (Channels + kChannelGroup<T> - 1) / kChannelGro
 template <Index States>
 constexpr Index states_at_once(Index kept) {
   Index count = 1;
-  while (States % (2 * count) == 0 && 2 * count * kept <= kRegisterCount - 6) count *= 2;
+  while (States % (2 * count) == 0 && 2 * count * kept <= kRegisterCount - 3) count *= 2;
   return count;
 }
 
@@ -303,7 +303,7 @@ struct DecaySums {
 };
 
 /// decay_tile, and the gradients of its parameters: with r_n[i] = q_n r_n[i-1] + s_n[i-1] - cut_slope_n old[i] the sums over the
-/// tile of with[i] r_n[i] and with[i] s_n[i], and for the `First` states of with[i] in[i]. States, slopes and sums stay in registers.
+/// tile of with[i] r_n[i] and with[i] s_n[i], and for the `First` states of with[i] in[i]. All of a state's numbers stay in registers.
 template <Index Block, bool Leaves, bool First, class T, class Tables>
 [[gnu::noinline, gnu::flatten]] void decay_backward_tile(const TileRows<T>& tile,
                                                          const Walk<const T>& factors,
@@ -311,22 +311,15 @@ template <Index Block, bool Leaves, bool First, class T, class Tables>
                                                          Index at, Index state_at, const DecaySums<T>& sums,
                                                          Register<T>& sum_skip) {
   using V = Register<T>;
-  constexpr Index kHeld = kHoldsDecay ? Block : 1;
   const V* cut = tables.cut + at;
   const V* cut_slope = tables.cut_slope + at;
-  V held_q[kHeld], held_h[kHeld];
-  V state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
+  V q[Block], h[Block], state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
   unrolled<Block>([&](auto n) {
+    q[n] = tables.decay[at + n];
+    h[n] = tables.weight[at + n];
     state[n] = sums.state[state_at + n];
     slope[n] = sums.slope[state_at + n];
   });
-  if constexpr (kHoldsDecay)
-    unrolled<Block>([&](auto n) {
-      held_q[n] = tables.decay[at + n];
-      held_h[n] = tables.weight[at + n];
-    });
-  const V* q = kHoldsDecay ? held_q : tables.decay + at;
-  const V* h = kHoldsDecay ? held_h : tables.weight + at;
   const TileRows<T> rows = tile;  // copies, which nothing that is written can change
   const Walk<const T> with = factors;
   V product{};
@@ -371,7 +364,7 @@ void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Inde
                               const DecayTables<T, Directions, Channels, States>& tables,
                               const DecaySums<T>& sums, Register<T>* sum_skip) {
   using Tables = DecayTables<T, Directions, Channels, States>;
-  constexpr Index kBlock = states_at_once<States>(kHoldsDecay ? 6 : 4);
+  constexpr Index kBlock = states_at_once<States>(6);
   std::fill_n(sums.state, tables.direction_size, Register<T>{});
   std::fill_n(sums.slope, tables.direction_size, Register<T>{});
   for_each_decay_tile<Reverse>(
