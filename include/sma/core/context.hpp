@@ -38,13 +38,18 @@ class Context {
   /// Releases, at its end, the scratch memory taken since it was made.
   class Scope {
    public:
-    explicit Scope(Context& ctx) : ctx_(ctx), mark_(ctx.scratch_.mark()) {}
+    Scope(Context& ctx, Arena<Backend>& scratch)
+        : ctx_(ctx), before_(ctx.scratch_), mark_((ctx.scratch_ = &scratch)->mark()) {}
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-    ~Scope() { ctx_.scratch_.release(mark_); }
+    ~Scope() {
+      ctx_.scratch_->release(mark_);
+      ctx_.scratch_ = before_;
+    }
 
    private:
     Context& ctx_;
+    Arena<Backend>* before_;
     typename Arena<Backend>::Mark mark_;
   };
 
@@ -53,14 +58,18 @@ class Context {
   Index lane = 0;
   Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
+  Arena<Backend>* turns =
+      nullptr;  // scratch memory shared with shards that never run at the same time as this one; or null
 
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
-  [[nodiscard]] Scope scope() { return Scope(*this); }
+  [[nodiscard]] Scope scope() { return Scope(*this, scratch_ == nullptr ? own_ : *scratch_); }
+  /// A scope in which this shard meets no other: its scratch memory is what shards use in turn.
+  [[nodiscard]] Scope scope_alone() { return turns == nullptr ? scope() : Scope(*this, *turns); }
 
   /// Memory until the enclosing scope ends.
   template <class T>
   T* scratch(Index count) {
-    return scratch_.template allocate<T>(count);
+    return (scratch_ == nullptr ? own_ : *scratch_).template allocate<T>(count);
   }
   template <Index Width>
   Rows<Scalar, Width> scratch_rows(Index rows) {
@@ -70,7 +79,7 @@ class Context {
   /// Memory until backward is over; in inference, where there is no backward, until the enclosing scope ends.
   template <class T>
   T* keep(Index count) {
-    return training() ? keep_.template allocate<T>(count) : scratch_.template allocate<T>(count);
+    return training() ? keep_.template allocate<T>(count) : scratch<T>(count);
   }
   template <Index Width>
   Rows<Scalar, Width> keep_rows(Index rows) {
@@ -96,18 +105,19 @@ class Context {
 
   void reset() {
     keep_.reset();
-    scratch_.reset();
+    own_.reset();
   }
   /// Forgets everything and makes as much room as `other` has.
   void match(const Context& other) {
     keep_.reserve(other.keep_.capacity());
-    scratch_.reserve(other.scratch_.capacity());
+    own_.reserve(other.own_.capacity());
   }
-  [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + scratch_.capacity(); }
+  [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + own_.capacity(); }
 
  private:
   Arena<Backend> keep_;
-  Arena<Backend> scratch_;
+  Arena<Backend> own_;                 // scratch memory of this shard alone
+  Arena<Backend>* scratch_ = nullptr;  // what scopes take from; null: own_
 };
 
 }  // namespace sma

@@ -150,7 +150,8 @@ class Network {
         lane_gradients_(options_.lanes * parameter_count),
         metrics_(static_cast<std::size_t>(extent_of<Description>.metrics)),
         lane_metrics_(options_.lanes * extent_of<Description>.metrics),
-        lanes_(static_cast<std::size_t>(options_.lanes)) {
+        lanes_(static_cast<std::size_t>(options_.lanes)),
+        scratch_(static_cast<std::size_t>(options_.lanes)) {
     settings_.seed = seed.value;
     for (auto& lane : lanes_) lane = std::make_unique<Lane>();
     std::vector<Scalar> w(static_cast<std::size_t>(parameter_count));
@@ -224,8 +225,8 @@ class Network {
       trace_.fill(Scalar(0));
     }
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
-    run_lanes(couples_batch<Description>() && training(), [&](Index lane, Index) {
-      Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], lane);
+    run_lanes(couples_batch<Description>() && training(), [&](Index lane, Index place) {
+      Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], place);
       l.context.trace = trace.empty() ? nullptr : trace_.data();
       run_forward(l);
     });
@@ -251,8 +252,9 @@ class Network {
     output_gradient_.upload(dy.data, output_rows_ * output_width);
     constexpr bool wants_dx = !takes_tokens<Description>();
     if constexpr (wants_dx) input_gradient_.grow(rows_ * input_width);
-    run_lanes(couples_batch<Description>(), [&](Index lane, Index) {
+    run_lanes(couples_batch<Description>(), [&](Index lane, Index place) {
       Lane& l = *lanes_[static_cast<std::size_t>(lane)];
+      l.context.turns = &scratch_[static_cast<std::size_t>(place)];
       zero_lane_gradients(l, lane);
       run_backward(l, lane, {output_gradient_.data() + l.first_output * output_width, l.output_rows},
                    wants_dx ? input_gradient_.data() : nullptr);
@@ -283,9 +285,9 @@ class Network {
                   " targets, expected " + std::to_string(output_rows_));
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
     constexpr bool coupled = couples_batch<Description>();
-    run_lanes(coupled, [&](Index lane, Index worker) {
-      Lane& memory = *lanes_[static_cast<std::size_t>(coupled ? lane : worker)];
-      Lane& l = begin_lane(lane, memory, lane);
+    run_lanes(coupled, [&](Index lane, Index place) {
+      Lane& memory = *lanes_[static_cast<std::size_t>(coupled ? lane : place)];
+      Lane& l = begin_lane(lane, memory, place);
       run_forward(l);
       const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
       const Rows<const Scalar, output_width> y{output_.data() + l.first_output * output_width, l.output_rows};
@@ -321,6 +323,7 @@ class Network {
   [[nodiscard]] std::size_t workspace_bytes() const {
     std::size_t total = 0;
     for (const auto& lane : lanes_) total += lane->context.peak_bytes();
+    for (const auto& arena : scratch_) total += arena.capacity();
     return total;
   }
 
@@ -491,8 +494,30 @@ class Network {
   template <class Task>
   void run_lanes(bool coupled, const Task& task) {
     team_.run(used_lanes_, coupled, [&](Index turn, Index worker) {
-      task(coupled ? turn : longest_first_[static_cast<std::size_t>(turn)], worker);
+      task(coupled ? turn : longest_first_[static_cast<std::size_t>(turn)],
+           coupled ? place_of(turn) : worker);
     });
+    level_scratch();
+  }
+
+  /// Coupled lanes of one place run one after the other, from one meeting to the next.
+  [[nodiscard]] Index place_of(Index lane) const {
+    if constexpr (requires { team_.place(lane); })
+      return team_.place(lane);
+    else
+      return lane;
+  }
+
+  /// Gives the scratch memory of every place that has been used the size of the largest: which of them runs which lane differs
+  /// from step to step, and must not make one allocate after warm-up.
+  void level_scratch() {
+    std::size_t largest = 0;
+    for (auto& arena : scratch_) {
+      arena.reset();
+      largest = std::max(largest, arena.capacity());
+    }
+    const auto places = static_cast<std::size_t>(std::min(options_.threads, options_.lanes));
+    for (std::size_t i = 0; i < places; ++i) scratch_[i].reserve(largest);
   }
 
   [[nodiscard]] Index middle_row(Index sequence) const {
@@ -512,7 +537,7 @@ class Network {
     }
   }
 
-  Lane& begin_lane(Index lane, Lane& l, Index index) {
+  Lane& begin_lane(Index lane, Lane& l, Index place) {
     const Index first = cuts_[static_cast<std::size_t>(lane)];
     const Index last = cuts_[static_cast<std::size_t>(lane) + 1];
     const Index first_row = host_.begin(first);
@@ -535,14 +560,24 @@ class Network {
     l.output_rows = per_output == 0 ? l.sequences.rows : (last - first) / std::max<Index>(per_output, 1);
     l.context.settings = settings_;
     l.context.reducer = team_.reducer(used_lanes_);
-    l.context.lane = index;
+    l.context.lane = lane;
+    l.context.turns = &scratch_[static_cast<std::size_t>(place)];
     l.context.trace = nullptr;
     l.context.trace_columns = trace_width;
     l.context.reset();
     return l;
   }
 
+  /// Memory for a pass of a lane: what lanes use in turn, unless they meet inside.
+  static auto scope_of(Ctx& ctx) {
+    if constexpr (couples_batch<Description>())
+      return ctx.scope();
+    else
+      return ctx.scope_alone();
+  }
+
   SMA_NOINLINE void run_forward(Lane& l) {
+    auto scope = scope_of(l.context);
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     l.context.launch(kernels::Fill<double>{w.metric_data, extent_of<Description>.metrics, 0.0});
@@ -560,6 +595,7 @@ class Network {
 
   SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy,
                                  Scalar* input_gradient) {
+    auto scope = scope_of(l.context);
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};
@@ -612,6 +648,7 @@ class Network {
   detail::DeviceBuffer<B, double> lane_metrics_;    // (lanes, metrics)
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<Arena<B>> scratch_;     // (places), of lanes that run one after the other
   std::vector<Index> cuts_;           // (lanes + 1), the first sequence of each
   std::vector<Index> longest_first_;  // (lanes)
   std::vector<LossSum> loss_sums_;

@@ -52,6 +52,9 @@ class Team {
   /// Null when there is nothing to meet.
   Reducer* reducer(Index lanes) { return lanes > 1 ? &reducer_ : nullptr; }
 
+  /// Where a coupled lane runs: lanes of one place take turns and never run at the same time.
+  [[nodiscard]] Index place(Index lane) const { return lane % threads_; }
+
   /// Calls task(lane, worker) for each lane; rethrows the first exception.
   template <class Task>
   void run(Index lanes, bool coupled, const Task& task) {
