@@ -117,6 +117,11 @@ struct Ema {
         s, x, y, saved.decay, saved.weight, omega.data, Truncation});
   }
 
+  template <class S>
+  static void rebase(Saved<S>& saved, sma::Rows<const S, Width> x) {
+    saved.x = x;
+  }
+
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
                        sma::Weights<Ema, S> w, sma::Gradients<Ema, S> g, Saved<S>& saved) {

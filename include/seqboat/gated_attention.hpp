@@ -211,6 +211,11 @@ struct GatedAttention {
                                 out.data + Width * ValueWidth, y);
   }
 
+  template <class S>
+  static void rebase(Saved<S>& saved, sma::Rows<const S, Width> x) {
+    saved.x = x;
+  }
+
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
                        sma::Weights<GatedAttention, S> w, sma::Gradients<GatedAttention, S> g,

@@ -96,6 +96,17 @@ struct IndexedChildren<std::index_sequence<I...>, Ms...> {
 template <class... Ms>
 using indexed_children = typename IndexedChildren<std::index_sequence_for<Ms...>, Ms...>::type;
 
+/// A chain makes its output again where its last part does, from an input that is kept. Two parts would cost too much.
+template <class... Ms>
+constexpr Recompute chain_recompute() {
+  constexpr std::size_t last = sizeof...(Ms) - 1;
+  constexpr Recompute how[] = {recompute_of<canonical<Ms>>()...};
+  if constexpr (last == 0 || how[last] != Recompute::from_input)
+    return how[last];
+  else
+    return how[last - 1] == Recompute::never ? Recompute::from_kept : Recompute::never;
+}
+
 template <class... Ms>
 using first_of = std::tuple_element_t<0, std::tuple<Ms...>>;
 template <class... Ms>
@@ -106,6 +117,8 @@ using last_of = std::tuple_element_t<sizeof...(Ms) - 1, std::tuple<Ms...>>;
 /// y = M_n(... M_2(M_1(x))). A flat pack of modules whose widths meet. PyTorch: nn.Sequential.
 ///
 /// Its parameters are those of its parts under "0.", "1.", ... or their `Named` names.
+/// What passes between two parts is kept for backward, unless the first makes it again and the second takes it from another place
+/// then, or the second does not read it (`Recompute`, `rebase`, `forgets_input`).
 template <class... Ms>
 struct Chain {
   using module_type = Chain;
@@ -124,6 +137,7 @@ struct Chain {
      ...);
     return n;
   }();
+  static constexpr Recompute recompute = detail::chain_recompute<Ms...>();
   using Children = detail::indexed_children<Ms...>;
   template <std::size_t I>
   using part = child_module<Chain, I>;
@@ -132,6 +146,9 @@ struct Chain {
   struct Saved {
     std::tuple<saved_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
     std::array<Sequences, sizeof...(Ms) + 1> sequences;  // input of part I, then the output
+    Rows<const input_element<Chain, S>, input_width>
+        x;                                  // read only where the first part makes its output again
+    std::array<S*, sizeof...(Ms)> between;  // output of part I, where it is kept
   };
   template <class S>
   struct Stream {
@@ -149,13 +166,15 @@ struct Chain {
   template <class C, class In, class S>
   static void forward(C& ctx, const Sequences& s, In x, Rows<S, output_width> y, Weights<Chain, S> w,
                       Saved<S>& saved) {
+    auto scope = ctx.scope();
+    saved.sequences[0] = s;
+    saved.x = x;
+    const Index most = std::max(s.rows, s.count) * widest;
     if (ctx.training()) {
-      saved.sequences[0] = s;
-      forward_from<0, false>(ctx, x, y, w, saved, static_cast<S*>(nullptr), static_cast<S*>(nullptr));
+      S* ping = ctx.template scratch<S>(keeps_all ? 1 : most);
+      S* pong = ctx.template scratch<S>(keeps_all ? 1 : most);
+      forward_from<0, false>(ctx, x, y, w, saved, ping, pong);
     } else {
-      auto scope = ctx.scope();
-      saved.sequences[0] = s;
-      const Index most = std::max(s.rows, s.count) * widest;
       S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
       S* pong = ctx.template scratch<S>(size > 2 ? most : 1);
       forward_from<0, true>(ctx, x, y, w, saved, ping, pong);
@@ -166,10 +185,33 @@ struct Chain {
   static void backward(C& ctx, const Sequences&, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
                        Gradients<Chain, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
-    const Index most = largest_gradient(saved, std::make_index_sequence<size - 1>{});
-    S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
-    S* pong = ctx.template scratch<S>(size > 2 ? most : 1);
+    // Gradients between parts take turns, the last one in `ping`.
+    constexpr auto kBetween = std::make_index_sequence<size - 1>{};
+    S* ping = ctx.template scratch<S>(largest_gradient<size % 2>(saved, kBetween));
+    S* pong = ctx.template scratch<S>(largest_gradient<1 - size % 2>(saved, kBetween));
     backward_from<size - 1>(ctx, dy, dx, w, g, saved, ping, pong);
+  }
+
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
+    requires(rebases<canonical<detail::first_of<Ms...>>>())
+  {
+    saved.x = x;
+    part<0>::rebase(std::get<0>(saved.parts), x);
+  }
+
+  template <class C, class In, class S>
+  static void again(C& ctx, const Sequences&, In x, Rows<S, output_width> y, Weights<Chain, S> w,
+                    Saved<S>& saved)
+    requires(recompute != Recompute::never)
+  {
+    constexpr std::size_t last = size - 1;
+    if constexpr (last == 0) {
+      part_again<last>(ctx, x, y, w, saved);
+    } else {
+      constexpr Index width = part<last>::input_width;
+      part_again<last>(ctx, Rows<S, width>{saved.between[last - 1], saved.sequences[last].rows}, y, w, saved);
+    }
   }
 
   template <class C, class In, class S>
@@ -181,6 +223,29 @@ struct Chain {
   }
 
  private:
+  /// Part I's output is made again before part I + 1 needs it in backward, or not needed there; otherwise it is kept.
+  template <std::size_t I>
+  static constexpr bool forgotten = forgets_input<part<I + 1>>();
+  template <std::size_t I>
+  static constexpr bool made_again =
+      !forgotten<I> && recompute_of<part<I>>() != Recompute::never && rebases<part<I + 1>>();
+  static constexpr bool keeps_all = []<std::size_t... I>(std::index_sequence<I...>) {
+    return (!(forgets_input<canonical<std::tuple_element_t<I + 1, std::tuple<Ms...>>>>() ||
+              (recompute_of<canonical<std::tuple_element_t<I, std::tuple<Ms...>>>>() != Recompute::never &&
+               rebases<canonical<std::tuple_element_t<I + 1, std::tuple<Ms...>>>>())) &&
+            ... && true);
+  }(std::make_index_sequence<size - 1>{});
+  /// The first of the parts up to I whose outputs are made again together.
+  template <std::size_t I>
+  static constexpr std::size_t run_begin() {
+    if constexpr (I == 0)
+      return 0;
+    else if constexpr (made_again<I - 1>)
+      return run_begin<I - 1>();
+    else
+      return I;
+  }
+
   static constexpr Index widest =
       std::max({detail::output_width_of<Ms>()..., detail::input_width_of<Ms>()...});
 
@@ -212,8 +277,9 @@ struct Chain {
     } else {
       constexpr Index width = part<I>::output_width;
       const Index rows = saved.sequences[I + 1].rows;
-      const Rows<S, width> between =
-          Inference ? Rows<S, width>{ping, rows} : ctx.template keep_rows<width>(rows);
+      constexpr bool kept = !Inference && !forgotten<I> && !made_again<I>;
+      const Rows<S, width> between = kept ? ctx.template keep_rows<width>(rows) : Rows<S, width>{ping, rows};
+      saved.between[I] = kept ? between.data : nullptr;
       {
         auto scope = scope_of<I>(ctx);
         part<I>::forward(ctx, s, x, between, child<I>(w), std::get<I>(saved.parts));
@@ -222,16 +288,18 @@ struct Chain {
     }
   }
 
-  /// Numbers of the largest gradient between two parts.
-  template <class S, std::size_t... I>
+  /// Numbers of the largest gradient between parts I and I + 1, I even or odd.
+  template <std::size_t Odd, class S, std::size_t... I>
   static Index largest_gradient(const Saved<S>& saved, std::index_sequence<I...>) {
-    return std::max({Index{1}, saved.sequences[I + 1].rows * part<I + 1>::input_width...});
+    return std::max(
+        {Index{1}, (I % 2 == Odd ? saved.sequences[I + 1].rows * part<I + 1>::input_width : Index{1})...});
   }
 
   template <std::size_t I, class C, class DX, class S>
   static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, S* ping, S* pong) {
     const Sequences& s = saved.sequences[I];
+    if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
     if constexpr (I == 0) {
       auto scope = scope_of<I>(ctx);
       part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
@@ -240,10 +308,69 @@ struct Chain {
       const Rows<S, width> between{ping, s.rows};
       {
         auto scope = scope_of<I>(ctx);
+        if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
         part<I>::backward(ctx, s, dy, between, child<I>(w), child<I>(g), std::get<I>(saved.parts));
       }
       backward_from<I - 1>(ctx, Rows<const S, width>(between), dx, w, g, saved, pong, ping);
     }
+  }
+
+  /// Part I's input is made again for it alone, so that it can live in memory for its call.
+  template <std::size_t I>
+  static constexpr bool makes_input_alone() {
+    if constexpr (I == 0)
+      return false;
+    else if constexpr (!made_again<I - 1> || run_begin<I - 1>() != I - 1)
+      return false;
+    else if constexpr (I + 1 < size)
+      return !made_again<I>;
+    else
+      return true;
+  }
+
+  /// Before part I's backward: makes its input again, and what was made from inputs on the way there, unless that has been done for
+  /// a later part.
+  template <std::size_t I, class C, class S>
+  static void make_inputs(C& ctx, Weights<Chain, S> w, Saved<S>& saved) {
+    if constexpr (I > 0) {
+      constexpr bool later = [] {
+        if constexpr (I + 1 < size)
+          return made_again<I>;
+        else
+          return false;
+      }();
+      if constexpr (made_again<I - 1> && !later) {
+        constexpr std::size_t first = run_begin<I - 1>();
+        if constexpr (first == 0) {
+          make_again<0, I>(ctx, saved.x, w, saved);
+        } else {
+          constexpr Index width = part<first>::input_width;
+          make_again<first, I>(ctx, Rows<S, width>{saved.between[first - 1], saved.sequences[first].rows}, w,
+                               saved);
+        }
+      }
+    }
+  }
+  /// Outputs of parts J .. End - 1, each where the next part's backward reads it.
+  template <std::size_t J, std::size_t End, class C, class In, class S>
+  static void make_again(C& ctx, In x, Weights<Chain, S> w, Saved<S>& saved) {
+    const auto y = ctx.template scratch_rows<part<J>::output_width>(saved.sequences[J + 1].rows);
+    part_again<J>(ctx, x, y, w, saved);
+    part<J + 1>::rebase(std::get<J + 1>(saved.parts), Rows<const S, part<J>::output_width>(y));
+    if constexpr (J + 1 < End) make_again<J + 1, End>(ctx, y, w, saved);
+  }
+
+  /// x is const where others read it too, or where the part does not use it up.
+  template <std::size_t I, class C, class In, class S>
+  static void part_again(C& ctx, In x, Rows<S, part<I>::output_width> y, Weights<Chain, S> w,
+                         Saved<S>& saved) {
+    using Constant = Rows<const input_element<part<I>, S>, part<I>::input_width>;
+    auto scope = ctx.scope();
+    auto& own = std::get<I>(saved.parts);
+    if constexpr (requires { part<I>::again(ctx, saved.sequences[I], x, y, child<I>(w), own); })
+      part<I>::again(ctx, saved.sequences[I], x, y, child<I>(w), own);
+    else
+      part<I>::again(ctx, saved.sequences[I], Constant(x), y, child<I>(w), own);
   }
 
   template <std::size_t I, class C, class In, class S>

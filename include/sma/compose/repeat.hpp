@@ -29,7 +29,8 @@ constexpr bool check_repeat() {
 }  // namespace detail
 
 /// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
-/// Parameters of layer i stand under "i.".
+/// Parameters of layer i stand under "i.". What passes between two layers is not kept where a layer makes it again in backward from
+/// what it keeps itself.
 template <Index N, class L>
 struct Repeat {
   using module_type = Repeat;
@@ -40,6 +41,8 @@ struct Repeat {
   static constexpr bool rowwise = is_rowwise<L>();
   static constexpr bool causal = is_causal<L>();
   static constexpr bool streamable = is_streamable<L>();
+  static constexpr bool made_again =
+      recompute_of<canonical<L>>() == Recompute::from_kept && rebases<canonical<L>>();
   using Children = sma::Children<Child<"", L, N>>;
 
   template <class S>
@@ -56,11 +59,12 @@ struct Repeat {
                       Weights<Repeat, S> w, Saved<S>& saved) {
     auto outer = ctx.scope();
     Rows<S, input_width> spare[2];
-    if (!ctx.training())
+    if (!ctx.training() || made_again)
       for (auto& rows : spare) rows = ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
     for (Index i = 0; i < N; ++i) {
       Rows<S, input_width> out = y;
-      if (i + 1 < N) out = ctx.training() ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
+      if (i + 1 < N)
+        out = ctx.training() && !made_again ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
       auto scope = ctx.scope();
       L::forward(ctx, s, x, out, child<0>(w, i), saved.parts[static_cast<std::size_t>(i)]);
       x = out;
@@ -76,6 +80,14 @@ struct Repeat {
     for (Index i = N - 1; i >= 0; --i) {
       const Rows<S, input_width> out = i > 0 ? spare[i % 2] : dx;
       auto scope = ctx.scope();
+      if constexpr (made_again) {
+        if (i > 0) {
+          const auto x = ctx.template scratch_rows<input_width>(s.rows);
+          L::again(ctx, s, Rows<const S, input_width>{}, x, child<0>(w, i - 1),
+                   saved.parts[static_cast<std::size_t>(i) - 1]);
+          L::rebase(saved.parts[static_cast<std::size_t>(i)], Rows<const S, input_width>(x));
+        }
+      }
       L::backward(ctx, s, dy, out, child<0>(w, i), child<0>(g, i), saved.parts[static_cast<std::size_t>(i)]);
       dy = out;
     }

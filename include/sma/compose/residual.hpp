@@ -62,6 +62,13 @@ struct Residual {
     if (dx) ctx.launch(kernels::AddRows<S, input_width>{dy, dx});
   }
 
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
+    requires(rebases<canonical<M>>())
+  {
+    canonical<M>::rebase(saved.inner, x);
+  }
+
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                    Weights<Residual, S> w, Stream<S>& stream)

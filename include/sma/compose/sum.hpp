@@ -94,6 +94,15 @@ struct Sum {
     });
   }
 
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
+    requires((rebases<canonical<Ms>>() && ...))
+  {
+    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+      part<I>::rebase(std::get<I>(saved.parts), x);
+    });
+  }
+
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                    Weights<Sum, S> w, Stream<S>& stream)

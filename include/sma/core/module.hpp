@@ -30,6 +30,11 @@
 ///
 /// forward writes y. backward writes dx (unless dx is null: nobody asked) and adds to g. Memory that backward needs comes
 /// from `ctx.keep`, memory for the call alone from `ctx.scratch`.
+/// A composition keeps x for backward, unless
+///     static constexpr bool forgets_input = true;                          backward does not read x, or
+///     template <class S> static void rebase(Saved<S>&, Rows<const S, 64> x);   it reads x where the last of these said, and
+/// the module before makes it again: `recompute` says that it can, cheaply, and `again(ctx, s, x, y, w, saved)` writes the y of the
+/// last forward once more, the same bits, at most once. It may use x up where x is not const: nobody else reads it.
 /// Optional members: `Children`, `Buffers`, `Metrics`, `trace_width`, `Stream` with `step` (streaming), `layout` (when the
 /// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`, `valid` (a
 /// compile-time check of its own).
@@ -210,6 +215,36 @@ constexpr bool couples_batch() {
       return (couples_batch<typename Cs::module>() || ... || false);
     }(children_of<M>{});
   }
+}
+
+/// Whether a module makes its output again in backward, for much less than forward costs: `again` reads the input, or does without
+/// because of what forward has kept.
+enum class Recompute { never, from_input, from_kept };
+
+template <class M>
+constexpr Recompute recompute_of() {
+  if constexpr (requires { M::recompute; })
+    return M::recompute;
+  else
+    return Recompute::never;
+}
+
+/// Backward reads the input where `rebase` says.
+template <class M>
+constexpr bool rebases() {
+  if constexpr (M::input_width > 0)
+    return requires(saved_of<M, float>& saved, Rows<const float, M::input_width> x) { M::rebase(saved, x); };
+  else
+    return false;
+}
+
+/// Backward does not read the input.
+template <class M>
+constexpr bool forgets_input() {
+  if constexpr (requires { M::forgets_input; })
+    return M::forgets_input;
+  else
+    return false;
 }
 
 /// Input elements are `Token`s rather than the network's scalar.

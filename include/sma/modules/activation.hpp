@@ -12,23 +12,45 @@ struct Activation {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
+  static constexpr Recompute recompute = Recompute::from_input;
 
   template <class S>
   struct Saved {
     Rows<const S, Width> x;
+    bool derived;  // x holds f'(x)
   };
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<Activation, S>, Saved<S>& saved) {
-    saved.x = x;
+    saved = {x, false};
     ctx.launch(kernels::Apply<S, Width, Function>{x, y});
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
+    saved.x = x;
+  }
+  template <class C, class S>
+  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+                    Weights<Activation, S>, Saved<S>&) {
+    ctx.launch(kernels::Apply<S, Width, Function>{x, y});
+  }
+  /// Both of backward's needs from one evaluation.
+  template <class C, class S>
+  static void again(C& ctx, const Sequences&, Rows<S, Width> x, Rows<S, Width> y, Weights<Activation, S>,
+                    Saved<S>& saved) {
+    ctx.launch(kernels::ApplyAndDerive<S, Width, Function>{x, y});
+    saved.derived = true;
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<Activation, S>, Gradients<Activation, S>, Saved<S>& saved) {
-    if (dx) ctx.launch(kernels::ApplyBackward<S, Width, Function>{saved.x, dy, dx});
+    if (!dx) return;
+    if (saved.derived)
+      ctx.launch(kernels::MultiplyRows<S, Width>{saved.x, dy, dx});
+    else
+      ctx.launch(kernels::ApplyBackward<S, Width, Function>{saved.x, dy, dx});
   }
 };
 

@@ -39,6 +39,7 @@ struct Dropout {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
+  static constexpr bool forgets_input = true;
   static constexpr double rate = static_cast<double>(Rate::num) / static_cast<double>(Rate::den);
 
   template <class C, class S>

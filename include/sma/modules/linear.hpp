@@ -51,6 +51,10 @@ struct Linear {
     const auto [weight, bias] = w.tensors();
     detail::linear_forward(ctx, x, weight.data, bias.data, y);
   }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, In> x) {
+    saved.x = x;
+  }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<S, In> dx, Weights<Linear, S> w,
@@ -79,6 +83,10 @@ struct LinearWithoutBias {
                       Weights<LinearWithoutBias, S> w, Saved<S>& saved) {
     saved.x = x;
     detail::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y);
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, In> x) {
+    saved.x = x;
   }
 
   template <class C, class S>

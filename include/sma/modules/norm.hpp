@@ -12,6 +12,7 @@ struct LayerNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
+  static constexpr Recompute recompute = Recompute::from_input;
   using Parameters = std::conditional_t<
       Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
       sma::Parameters<>>;
@@ -27,6 +28,15 @@ struct LayerNorm {
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<LayerNorm, S> w, Saved<S>& saved) {
     saved = {x, ctx.template keep<S>(x.rows), ctx.template keep<S>(x.rows)};
+    again(ctx, Sequences{}, x, y, w, saved);
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
+    saved.x = x;
+  }
+  template <class C, class S>
+  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+                    Weights<LayerNorm, S> w, Saved<S>& saved) {
     const S* weight = Affine ? w.data : nullptr;
     const S* bias = Affine ? w.data + Width : nullptr;
     ctx.launch(kernels::LayerNormForward<S, Width>{x, y, weight, bias, saved.mean, saved.rstd});
@@ -63,6 +73,7 @@ struct RootMeanSquareNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
+  static constexpr Recompute recompute = Recompute::from_input;
 
   template <class S>
   struct Saved {
@@ -74,6 +85,15 @@ struct RootMeanSquareNorm {
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
                       Saved<S>& saved) {
     saved = {x, ctx.template keep<S>(x.rows)};
+    again(ctx, Sequences{}, x, y, w, saved);
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
+    saved.x = x;
+  }
+  template <class C, class S, class Self>
+  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
+                    Saved<S>& saved) {
     ctx.launch(kernels::RmsNormForward<S, Width, PerChannel>{x, y, Affine ? w.data : nullptr, saved.rstd});
   }
 
@@ -123,6 +143,7 @@ struct BatchNorm {
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
   static constexpr bool couples_batch = true;
+  static constexpr Recompute recompute = Recompute::from_input;
   using Parameters = std::conditional_t<
       Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
       sma::Parameters<>>;
@@ -143,8 +164,6 @@ struct BatchNorm {
     const Statistics<S> statistics{ctx.template keep<S>(Width), ctx.template keep<S>(Width),
                                    ctx.template keep<S>(Width)};
     saved = {x, statistics};
-    const S* weight = Affine ? w.data : nullptr;
-    const S* bias = Affine ? w.data + Width : nullptr;
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
       auto scope = ctx.scope();
@@ -168,7 +187,19 @@ struct BatchNorm {
     } else {
       ctx.launch(Running<S>{running_mean.data, running_var.data, statistics});
     }
-    ctx.launch(kernels::ChannelNormForward<S, Width>{x, y, statistics, weight, bias});
+    again(ctx, Sequences{}, x, y, w, saved);
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
+    saved.x = x;
+  }
+  /// From the statistics that forward has found.
+  template <class C, class S>
+  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+                    Weights<BatchNorm, S> w, Saved<S>& saved) {
+    const S* weight = Affine ? w.data : nullptr;
+    const S* bias = Affine ? w.data + Width : nullptr;
+    ctx.launch(kernels::ChannelNormForward<S, Width>{x, y, saved.statistics, weight, bias});
   }
 
   template <class C, class S>

@@ -457,6 +457,11 @@ struct LatentConfigurator {
                               g.data + logits * Width, dx);
     }
 
+    template <class S>
+    static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
+      saved.x = x;
+    }
+
    private:
     template <class S, class Ratio>
     static constexpr S ratio_value() {

@@ -163,7 +163,8 @@ struct BranchModule<B> {
 ///
 /// For every step the configurator says which branches run and with which weight. Each branch receives only its active
 /// rows, in order, with their original positions; its outputs go back to their rows; a skipped row gets exact zero.
-/// A branch runs on no rows at all too, so that shards meet alike. Routers nest.
+/// A branch runs on no rows at all too, so that shards meet alike. Routers nest. Where a branch can take its input from another place
+/// in backward (`rebase`), its rows are compressed again then and not kept.
 /// x (rows, input_width), y (rows, output_width). Parameters: "configurator." and one prefix a branch.
 template <class Configurator, class... Branches>
 struct Router {
@@ -191,6 +192,7 @@ struct Router {
 
   template <class S>
   struct Saved {
+    Rows<const S, input_width> x;
     saved_of<BoundConfigurator, S> configurator;
     Decisions<S, branches> made;
     std::array<Selection, sizeof...(Branches)> selected;
@@ -205,13 +207,15 @@ struct Router {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Router, S> w, Saved<S>& saved) {
+    saved.x = x;
     saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
     if constexpr (first_branch == branches) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
     each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + I, branches);
       const Index rows = selected.sequences.rows;
-      const auto in = ctx.template keep_rows<input_width>(rows);
+      const auto in = rebases<branch<I>>() ? ctx.template scratch_rows<input_width>(rows)
+                                           : ctx.template keep_rows<input_width>(rows);
       const auto out = ctx.template keep_rows<output_width>(rows);
       saved.selected[I] = selected;
       saved.outputs[I] = out;
@@ -242,6 +246,11 @@ struct Router {
       const auto dout = ctx.template scratch_rows<output_width>(rows);
       ctx.launch(kernels::ScatterRowsBackward<S, output_width>{
           dy, saved.outputs[I], selected.rows, saved.made.weight + I, dweight + I, branches, dout});
+      if constexpr (rebases<branch<I>>()) {
+        const auto in = ctx.template scratch_rows<input_width>(rows);
+        compress(ctx, selected, saved.x, in);
+        branch<I>::rebase(std::get<I>(saved.parts), Rows<const S, input_width>(in));
+      }
       branch<I>::backward(ctx, selected.sequences, Rows<const S, output_width>(dout), gradients[I],
                           child<I + 1>(w), child<I + 1>(g), std::get<I>(saved.parts));
     });
@@ -250,6 +259,14 @@ struct Router {
     each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       extract_add(ctx, saved.selected[I], Rows<const S, input_width>(gradients[I]), dx);
     });
+  }
+
+  template <class S>
+  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
+    requires(rebases<BoundConfigurator>())
+  {
+    saved.x = x;
+    BoundConfigurator::rebase(saved.configurator, x);
   }
 
   template <class C, class S>
