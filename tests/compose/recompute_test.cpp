@@ -1,0 +1,199 @@
+#include <doctest/doctest.h>
+
+#include <sma/compose/chain.hpp>
+#include <sma/compose/repeat.hpp>
+#include <sma/compose/residual.hpp>
+#include <sma/compose/sum.hpp>
+#include <sma/eigen.hpp>
+#include <sma/modules/activation.hpp>
+#include <sma/modules/dropout.hpp>
+#include <sma/modules/embedding.hpp>
+#include <sma/modules/linear.hpp>
+#include <sma/modules/norm.hpp>
+#include <sma/routing/router.hpp>
+#include <support/laws.hpp>
+#include <support/neighbour.hpp>
+
+/// What compositions do not keep for backward: results must not show it, memory must.
+
+using sma::Index;
+using Double = sma::Eigen<double>;
+
+namespace {
+
+constexpr Index kWidth = 8;
+using Map = sma::Linear<kWidth, kWidth>;
+using Near = user::Neighbour<kWidth>;  // of a user's, which offers nothing: its input and output are kept
+
+/// M without what it offers to compositions: its input and output are kept.
+template <class M>
+struct Kept {
+  static constexpr Index input_width = M::input_width;
+  static constexpr Index output_width = M::output_width;
+  static constexpr bool rowwise = sma::is_rowwise<M>();
+  using Children = sma::Children<sma::Child<"", M>>;
+  template <class S>
+  struct Saved {
+    sma::saved_of<sma::canonical<M>, S> inner;
+  };
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
+                      sma::Rows<S, output_width> y, sma::Weights<Kept, S> w, Saved<S>& saved) {
+    sma::canonical<M>::forward(ctx, s, x, y, sma::child<0>(w), saved.inner);
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
+                       sma::Rows<S, input_width> dx, sma::Weights<Kept, S> w, sma::Gradients<Kept, S> g,
+                       Saved<S>& saved) {
+    sma::canonical<M>::backward(ctx, s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
+  }
+};
+
+struct Calls {
+  Index forward = 0, again = 0, rebase = 0, backward = 0;
+};
+Calls calls;  // one thread, one lane
+
+/// y = x^2, which says how it was called.
+struct Square {
+  static constexpr Index input_width = kWidth, output_width = kWidth;
+  static constexpr bool rowwise = true;
+  static constexpr sma::Recompute recompute = sma::Recompute::from_input;
+  template <class S>
+  struct Saved {
+    sma::Rows<const S, kWidth> x;
+  };
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
+                      sma::Weights<Square, S>, Saved<S>& saved) {
+    ++calls.forward;
+    saved.x = x;
+    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{x, x, y});
+  }
+  template <class S>
+  static void rebase(Saved<S>& saved, sma::Rows<const S, kWidth> x) {
+    ++calls.rebase;
+    saved.x = x;
+  }
+  template <class C, class S>
+  static void again(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
+                    sma::Weights<Square, S>, Saved<S>&) {
+    ++calls.again;
+    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{x, x, y});
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, sma::Rows<S, kWidth> dx,
+                       sma::Weights<Square, S>, sma::Gradients<Square, S>, Saved<S>& saved) {
+    ++calls.backward;
+    if (!dx) return;
+    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{dy, saved.x, dx});
+    ctx.launch(sma::kernels::AddRows<S, kWidth>{dx, dx});
+  }
+};
+
+/// Of chains so short that scratch memory decides.
+constexpr double kShort = 2.0;
+
+const laws::Lengths kLengths{70, 0, 33, 1, 150};
+
+/// M against the same with everything kept: a training pass, unless masks differ, and the memory of both.
+template <class M, class Reference>
+void check_same(double share, bool equal = true) {
+  sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
+  sma::Network<Reference, Double> reference(sma::Seed{1}, {.threads = 1, .lanes = 1});
+  laws::randomize(net, 3);
+  reference.set_parameters(laws::parameters_of(net));
+  reference.set_buffers(laws::buffers_of(net));
+  const auto x = laws::random_input<sma::Network<M, Double>>(kLengths, 2);
+  const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(kLengths, 3);
+  for (int pass = 0; pass < 2; ++pass) {  // the second one finds the memory of the first
+    const auto found = laws::train(net, x, dy);
+    const auto expected = laws::train(reference, x, dy);
+    if (equal) laws::check_close_pass(found, expected, ", kept or not");
+  }
+  CHECK(static_cast<double>(net.workspace_bytes()) <=
+        share * static_cast<double>(reference.workspace_bytes()));
+}
+
+}  // namespace
+
+TEST_CASE("what a chain makes again is what it would have kept") {
+  check_same<sma::Chain<Map, sma::SiLU<kWidth>, Map>, sma::Chain<Map, Kept<sma::SiLU<kWidth>>, Map>>(kShort);
+  check_same<sma::Chain<Near, sma::SiLU<kWidth>, sma::LayerNorm<kWidth>, Map>,
+             sma::Chain<Near, Kept<sma::SiLU<kWidth>>, Kept<sma::LayerNorm<kWidth>>, Map>>(kShort);
+  check_same<sma::Chain<sma::RmsNorm<kWidth>, Near, sma::ScaleNorm<kWidth>, sma::Tanh<kWidth>, Map>,
+             sma::Chain<Kept<sma::RmsNorm<kWidth>>, Kept<Near>, Kept<sma::ScaleNorm<kWidth>>,
+                        Kept<sma::Tanh<kWidth>>, Map>>(kShort);
+  check_same<sma::Chain<Map, sma::BatchNorm<kWidth>, Map, sma::GELU<kWidth>>,
+             sma::Chain<Map, Kept<sma::BatchNorm<kWidth>>, Map, Kept<sma::GELU<kWidth>>>>(kShort);
+}
+
+TEST_CASE("layers of a repeat pass on what they make again, at half of the memory") {
+  using Layer = sma::Chain<sma::Residual<sma::Chain<sma::LayerNorm<kWidth>, Map>>, sma::SiLU<kWidth>>;
+  using KeptLayer =
+      sma::Chain<sma::Residual<sma::Chain<Kept<sma::LayerNorm<kWidth>>, Kept<Map>>>, Kept<sma::SiLU<kWidth>>>;
+  static_assert(sma::Repeat<12, Layer>::made_again && !sma::Repeat<12, KeptLayer>::made_again);
+  check_same<sma::Repeat<12, Layer>, sma::Repeat<12, KeptLayer>>(0.65);
+}
+
+TEST_CASE("two cheap parts at a layer's end: the layer's output is kept, what is between them is not") {
+  using Layer = sma::Chain<sma::Residual<Map>, sma::SiLU<kWidth>, sma::LayerNorm<kWidth>>;
+  using KeptLayer = sma::Chain<sma::Residual<Map>, Kept<sma::SiLU<kWidth>>, Kept<sma::LayerNorm<kWidth>>>;
+  static_assert(sma::recompute_of<Layer>() == sma::Recompute::never);
+  check_same<sma::Repeat<12, Layer>, sma::Repeat<12, KeptLayer>>(0.85);
+}
+
+TEST_CASE("a sum and a residual give their parts the new place of their input") {
+  using Inner = sma::Sum<Map, sma::Residual<sma::Chain<sma::SiLU<kWidth>, Map>>>;
+  static_assert(sma::rebases<Inner>() && !sma::rebases<sma::Sum<Map, Near>>() && !sma::rebases<Kept<Map>>());
+  check_same<sma::Chain<sma::LayerNorm<kWidth>, Inner>, sma::Chain<Kept<sma::LayerNorm<kWidth>>, Inner>>(
+      kShort);
+  check_same<sma::Chain<sma::LayerNorm<kWidth>, sma::Sum<Map, Near>>,
+             sma::Chain<Kept<sma::LayerNorm<kWidth>>, sma::Sum<Map, Near>>>(kShort);
+}
+
+TEST_CASE("nobody keeps what dropout gets, and gradients are right") {
+  using Drop = sma::Dropout<kWidth, std::ratio<1, 4>>;
+  static_assert(sma::forgets_input<Drop>());
+  using M = sma::Repeat<8, sma::Chain<sma::Residual<Near>, Drop>>;
+  using Reference = sma::Repeat<8, sma::Chain<sma::Residual<Near>, Kept<Drop>>>;
+  check_same<M, Reference>(0.7, false);  // masks belong to a module's number, and Kept is a module
+  laws::check_module<M, Double>(6);
+}
+
+TEST_CASE("a router compresses again for a branch that takes its input elsewhere") {
+  using Configurator = sma::LatentConfigurator<kWidth, sma::Independent, sma::Confidence>;
+  using M = sma::Chain<sma::LayerNorm<kWidth>,
+                       sma::Router<Configurator, sma::Branch<"map", Map>, sma::Branch<"near", Near>,
+                                   sma::Branch<"skip", sma::Skip>>>;
+  using Reference = sma::Chain<Kept<sma::LayerNorm<kWidth>>,
+                               sma::Router<Configurator, sma::Branch<"map", Kept<Map>>,
+                                           sma::Branch<"near", Near>, sma::Branch<"skip", sma::Skip>>>;
+  check_same<M, Reference>(kShort);
+  laws::check_module<M, Double>(4);
+}
+
+TEST_CASE("a user's module is asked once, and in training only") {
+  using M = sma::Chain<Map, Square, Square, Map, Square, Near, Square>;
+  sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
+  laws::randomize(net, 1);
+  const auto x = laws::random_input<sma::Network<M, Double>>(kLengths, 2);
+  const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(kLengths, 3);
+  calls = {};
+  net.forward(x);
+  CHECK(calls.forward == 4);
+  CHECK(calls.again == 0);
+  net.training(true);
+  calls = {};
+  net.forward(x);
+  CHECK(calls.again == 0);
+  CHECK(calls.rebase == 0);
+  net.backward({dy.data(), x.rows(), kWidth});
+  CHECK(calls.forward == 4);
+  CHECK(
+      calls.again ==
+      2);  // the two that stand before a Square and a Map; Near keeps its input, the last one's is the output
+  CHECK(calls.rebase == 1);  // the second Square's input
+  CHECK(calls.backward == 4);
+  laws::check_module<sma::Chain<Map, Square, Square, Map>, Double>(5);
+}
