@@ -7,7 +7,8 @@ Programs take turns: ours, PyTorch eager, PyTorch compiled, ours again, ..., eac
 batch and threads. A number is the median over the rounds, its spread the smallest and the largest. Of eager and compiled the faster one
 counts. Results are saved after each item, so that a run that was stopped keeps what it has.
 
-    train/TASK, infer/TASK   tokens/s of the paper's models on random rows; peak_fraction is useful FLOP/s (flops.py) over sgemm's
+    train/TASK, infer/TASK   tokens/s of the paper's models on random rows; peak_fraction is useful FLOP/s (flops.py) over sgemm's,
+                             measured anew beside each of our runs, because clocks move; the median over the rounds
     op/compress, op/extract  GB/s that must be moved once (ops.cpp); peak_fraction is of the bandwidth
     op/ema, op/attention     rows/s of forward, and of both passes
     op/gemm                  GFLOP/s of linear layers in the models' shapes
@@ -284,18 +285,32 @@ class Bench:
     def one_pool(self) -> dict:
         return {"OMP_NUM_THREADS": str(self.options.threads)}
 
+    def sgemm(self, library: str, threads: int, seconds: float) -> float:
+        """GFLOP/s of products by OpenBLAS or PyTorch."""
+        words = flags({"threads": threads, "seconds": seconds})
+        if library == "torch":
+            found = run_json([self.python, PEERS / "ops.py", "sgemm", *words], OMP_NUM_THREADS=str(threads))
+        else:
+            found = run_json([self.program("limits"), "sgemm", *words], OPENBLAS_NUM_THREADS=str(threads), **core_type())
+        return found["values"].get(f"{library}_gflops", 0.0)
+
+    def sgemm_now(self) -> float:
+        """The peak of the moment, by the library that was the faster one at the beginning."""
+        faster = "torch" if self.limits["torch_gflops"] >= self.limits.get("openblas_gflops", 0.0) else "openblas"
+        return self.sgemm(faster, self.options.threads, min(self.options.seconds, 1))
+
     def measure_limits(self) -> None:
         """sgemm and bandwidth with the run's threads, and with one (names that end in _1): the best of all rounds."""
-        many, core = self.options.threads, core_type()
+        many = self.options.threads
         for threads, suffix in ((many, ""), (1, "_1")):
-            words = flags({"threads": threads, "seconds": min(self.options.seconds, 2)})
+            seconds = min(self.options.seconds, 2)
+            words = flags({"threads": threads, "seconds": seconds})
             found: dict = {}
             for _ in range(self.options.rounds):
                 values = run_json([self.program("limits"), "memory", *words])["values"]
-                values |= run_json([self.program("limits"), "sgemm", *words], OPENBLAS_NUM_THREADS=str(threads), **core)["values"]
-                values |= run_json([self.python, PEERS / "ops.py", "sgemm", *words], OMP_NUM_THREADS=str(threads))["values"]
+                values |= {f"{library}_gflops": self.sgemm(library, threads, seconds) for library in ("openblas", "torch")}
                 found = {name: max(value, found.get(name, 0.0)) for name, value in values.items()}
-            found["sgemm_gflops"] = max(found.get("openblas_gflops", 0.0), found["torch_gflops"])
+            found["sgemm_gflops"] = max(found["openblas_gflops"], found["torch_gflops"])
             found["bandwidth_gbs"] = max(found["copy_gbs"], found["triad_gbs"])
             self.limits |= {name + suffix: value for name, value in found.items()}
         self.limits["threads"] = many
@@ -320,10 +335,11 @@ def compared(name: str, unit: str, ours: list[float], torch: dict[str, list[floa
 
 def model(b: Bench, name: str) -> list[dict]:
     mode, task = name.split("/")
-    ours, torch, useful = [], {m: [] for m in b.options.modes}, []
+    ours, torch, useful, peaks = [], {m: [] for m in b.options.modes}, [], []
     for turn in range(b.options.rounds):
         argument, lengths = b.lengths(task, turn)
         ours.append(b.ours(task, mode, argument))
+        peaks.append(b.sgemm_now())
         for m in torch:
             torch[m].append(b.torch(task, mode, argument, m == "compiled"))
         useful.append(flops.per_token(task, lengths, ours[-1]["activation"], mode == "train"))
@@ -334,8 +350,10 @@ def model(b: Bench, name: str) -> list[dict]:
     if max(abs(x - y) for x, y in zip(*activation.values())) > 0.1:
         raise Failure(f"found activation rates {rounded(activation['ours'], 2)}, expected about PyTorch's "
                       f"{rounded(activation['torch'], 2)}: both have the same weights")
+    fractions = [r["tokens_per_s"] * u * 1e-9 / peak for r, u, peak in zip(ours, useful, peaks)]
     return [{
-        **out, "peak_fraction": out["ours"] * middle(useful) * 1e-9 / b.limits["sgemm_gflops"], "flops_per_token": middle(useful),
+        **out, "peak_fraction": middle(fractions), "peak_spread": [min(fractions), max(fractions)], "sgemm_gflops": peaks,
+        "flops_per_token": middle(useful),
         **{f"{who}_{field}": middle([r[field] for r in runs]) for who, runs in (("ours", ours), ("torch", best))
            for field in ("peak_mb", "base_mb")},
         "ours_activation": activation["ours"], "torch_activation": activation["torch"],
