@@ -28,23 +28,8 @@ class Arena {
 
   template <class T>
   T* allocate(Index count) {
-    const std::size_t bytes =
-        (static_cast<std::size_t>(std::max<Index>(count, 1)) * sizeof(T) + kAlign - 1) & ~(kAlign - 1);
-    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size)
-      at_ = {at_.block + 1, 0, at_.live};
-    if (at_.block == blocks_.size()) {
-      const std::size_t size = std::max({bytes, kFirstBlock, capacity() / 2});
-      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
-    }
-    std::byte* here = blocks_[at_.block].data + at_.used;
-    at_.used += bytes;
-    at_.live += bytes;
-    peak_ = std::max(peak_, at_.live);
-#ifdef SMA_POISON_FRESH_MEMORY
-    Backend::for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
-                            kernels::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
-#endif
-    return reinterpret_cast<T*>(here);
+    return reinterpret_cast<T*>(
+        allocate_bytes(static_cast<std::size_t>(std::max<Index>(count, 1)) * sizeof(T)));
   }
 
   [[nodiscard]] Mark mark() const { return at_; }
@@ -84,6 +69,26 @@ class Arena {
     std::byte* data;
     std::size_t size;
   };
+
+  /// One function, not part of its callers: there are hundreds of them.
+  SMA_NOINLINE std::byte* allocate_bytes(std::size_t count) {
+    const std::size_t bytes = (count + kAlign - 1) & ~(kAlign - 1);
+    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size)
+      at_ = {at_.block + 1, 0, at_.live};
+    if (at_.block == blocks_.size()) {
+      const std::size_t size = std::max({bytes, kFirstBlock, capacity() / 2});
+      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
+    }
+    std::byte* here = blocks_[at_.block].data + at_.used;
+    at_.used += bytes;
+    at_.live += bytes;
+    peak_ = std::max(peak_, at_.live);
+#ifdef SMA_POISON_FRESH_MEMORY
+    Backend::for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
+                            kernels::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
+#endif
+    return here;
+  }
 
   void free_all() {
     for (const Block& b : blocks_) Backend::deallocate(b.data);

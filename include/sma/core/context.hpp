@@ -62,14 +62,14 @@ class Context {
       nullptr;  // scratch memory shared with shards that never run at the same time as this one; or null
 
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
-  [[nodiscard]] Scope scope() { return Scope(*this, scratch_ == nullptr ? own_ : *scratch_); }
+  [[nodiscard]] Scope scope() { return Scope(*this, arena()); }
   /// A scope in which this shard meets no other: its scratch memory is what shards use in turn.
   [[nodiscard]] Scope scope_alone() { return turns == nullptr ? scope() : Scope(*this, *turns); }
 
   /// Memory until the enclosing scope ends.
   template <class T>
   T* scratch(Index count) {
-    return (scratch_ == nullptr ? own_ : *scratch_).template allocate<T>(count);
+    return arena().template allocate<T>(count);
   }
   template <Index Width>
   Rows<Scalar, Width> scratch_rows(Index rows) {
@@ -115,6 +115,8 @@ class Context {
   [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + own_.capacity(); }
 
  private:
+  Arena<Backend>& arena() { return scratch_ == nullptr ? own_ : *scratch_; }
+
   Arena<Backend> keep_;
   Arena<Backend> own_;                 // scratch memory of this shard alone
   Arena<Backend>* scratch_ = nullptr;  // what scopes take from; null: own_

@@ -44,8 +44,9 @@ void read_entries(const SafetensorsFile& file, const std::string& prefix,
 }
 
 /// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model.
-inline void check_no_strangers(const SafetensorsFile& file, const std::vector<TensorEntry>& parameters,
-                               const std::vector<TensorEntry>& buffers) {
+SMA_NOINLINE inline void check_no_strangers(const SafetensorsFile& file,
+                                            const std::vector<TensorEntry>& parameters,
+                                            const std::vector<TensorEntry>& buffers) {
   std::set<std::string, std::less<>> known{kTrainingCounters, kTrainingNumbers};
   for (const TensorEntry& entry : parameters) {
     known.insert(entry.name);
@@ -80,7 +81,7 @@ void add_tensors(SafetensorsWriter& file, const HostTensors<S>& host) {
 }
 
 template <class S>
-void write_weights(const std::string& path, const HostTensors<S>& host) {
+SMA_NOINLINE void write_weights(const std::string& path, const HostTensors<S>& host) {
   SafetensorsWriter file;
   add_tensors(file, host);
   file.metadata("format", "seqboat");
@@ -88,15 +89,15 @@ void write_weights(const std::string& path, const HostTensors<S>& host) {
 }
 
 template <class S>
-void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
+SMA_NOINLINE void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
   read_entries(file, "", host.parameter_entries, host.parameters.data());
   read_entries(file, "", host.buffer_entries, host.buffers.data());
   check_no_strangers(file, host.parameter_entries, host.buffer_entries);
 }
 
 template <class S>
-void write_checkpoint(const std::string& path, const HostTensors<S>& host, const HostMoments<S>& moments,
-                      const TrainingState& state) {
+SMA_NOINLINE void write_checkpoint(const std::string& path, const HostTensors<S>& host,
+                                   const HostMoments<S>& moments, const TrainingState& state) {
   const std::int64_t counters[] = {state.step, state.epoch, state.index, state.seed};
   const double numbers[] = {state.best, state.elapsed_seconds};
   SafetensorsWriter file;
@@ -110,7 +111,8 @@ void write_checkpoint(const std::string& path, const HostTensors<S>& host, const
 }
 
 template <class S>
-TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host, HostMoments<S>& moments) {
+SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host,
+                                           HostMoments<S>& moments) {
   std::int64_t counters[4];
   double numbers[2];
   read_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
@@ -130,7 +132,7 @@ std::vector<typename Net::Scalar> host_copy(std::span<typename Net::Scalar> devi
 }
 
 template <class Net>
-HostTensors<typename Net::Scalar> host_tensors(Net& net) {
+SMA_NOINLINE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
   using Description = typename Net::description;
   return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy<Net>(net.parameters()),
           host_copy<Net>(net.buffers())};

@@ -92,7 +92,7 @@ struct DecayTables {
   Register<T>* cut_slope;  // K q^{K-1}, for gradients
   Index truncation;        // K, or 0 where all that would be cut has vanished
 
-  DecayTables(Context<Eigen<T>>& ctx, const T* decays, const T* weights, Index k)
+  SMA_NOINLINE DecayTables(Context<Eigen<T>>& ctx, const T* decays, const T* weights, Index k)
       : decay(ctx.template scratch<Register<T>>(size)),
         weight(ctx.template scratch<Register<T>>(size)),
         cut(ctx.template scratch<Register<T>>(size)),

@@ -88,8 +88,9 @@ class PhiloxLanes {
 inline constexpr Index kPhiloxBatch = 4 * PhiloxLanes::kCount;
 
 /// Words 4l .. 4l+3 are those of `Philox::generate(key, counter_low[l], counter_high)`.
-inline void generate_blocks(std::uint64_t key, const std::uint64_t (&counter_low)[kPhiloxBatch],
-                            std::uint64_t counter_high, std::uint32_t (&words)[4 * kPhiloxBatch]) {
+SMA_NOINLINE inline void generate_blocks(std::uint64_t key, const std::uint64_t (&counter_low)[kPhiloxBatch],
+                                         std::uint64_t counter_high,
+                                         std::uint32_t (&words)[4 * kPhiloxBatch]) {
   constexpr Index kLanes = PhiloxLanes::kCount;
   constexpr Index kRegisters = kPhiloxBatch / kLanes;
   PhiloxLanes lanes[kRegisters];

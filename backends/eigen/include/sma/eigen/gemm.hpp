@@ -127,7 +127,7 @@ template <class T, class Load>
 /// to[p * Rows + r] = from(r, p) for r < Rows (0 from `rows` on) and p < depth; rows are contiguous. Writes whole vectors, in
 /// the order of p: numbers beyond Rows are overwritten by the next p, but for the last.
 template <Index Rows, class T>
-[[gnu::flatten]] void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
+SMA_NOINLINE [[gnu::flatten]] void pack_rows(const T* from, Index stride, Index rows, Index depth, T* to) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
   const auto pack = [&](Index p, Index count, const auto& load) {
@@ -148,8 +148,8 @@ template <Index Rows, class T>
 
 /// The columns of `copy_columns`, loaded by `load`, of which the first `summed` are added up.
 template <Index Columns, class T, class Loads>
-[[gnu::flatten]] void copy_loaded(const T* from, Index stride, Index depth, T* to, T* sums, Index summed,
-                                  const Loads& load) {
+SMA_NOINLINE [[gnu::flatten]] void copy_loaded(const T* from, Index stride, Index depth, T* to, T* sums,
+                                               Index summed, const Loads& load) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Columns + kWidth - 1) / kWidth;
   constexpr Index kRows = 64;
