@@ -154,6 +154,7 @@ struct GatedAttention {
 
   using Mix = sma::Linear<Width, inner_width>;
   using Out = sma::Linear<ValueWidth, Width>;
+  using Drop = sma::Dropout<ValueWidth, Rate>;
   using Children = sma::Children<sma::Child<"mx_proj", Mix>, sma::Child<"h_proj", Out>>;
   using Pairs = sma::Shape<2, QueryWidth>;
   using Parameters = std::conditional_t<
@@ -180,6 +181,7 @@ struct GatedAttention {
     sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there
     sma::Rows<S, ValueWidth> g;       // attention's output
     S* normalizer;                    // (rows)
+    std::uint8_t* mask;               // (rows, mask_bytes), of v's dropout
   };
 
   template <class S>
@@ -197,11 +199,16 @@ struct GatedAttention {
     saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
     saved.normalizer = ctx.template keep<S>(s.rows);
+    if (drops(ctx))
+      saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::kernels::mask_bytes<ValueWidth>);
     mix(ctx, x, w, saved.mixed);
     auto scope = ctx.scope();
     const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
     ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
-    const Parts<S> parts = parts_of(ctx, s, inner, w);
+    const Parts<S> parts = parts_of(ctx, s, inner, w, [&](const auto& v, const auto& dropped) {
+      ctx.launch(sma::kernels::Dropout<S, ValueWidth>{v, dropped, s.ids, ctx.random(w.instance), Drop::rate,
+                                                      saved.mask});
+    });
     ctx.launch(
         sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, parts), saved.g, saved.normalizer});
     const auto gated = ctx.template scratch_rows<ValueWidth>(s.rows);
@@ -226,7 +233,11 @@ struct GatedAttention {
       auto inner_scope = ctx.scope();
       const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
       ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
-      const Parts<S> parts = parts_of(ctx, s, inner, w);
+      const auto drop = [&](const sma::Rows<const S, ValueWidth>& v,
+                            const sma::Rows<S, ValueWidth>& dropped) {
+        ctx.launch(sma::kernels::MaskRows<S, ValueWidth>{v, dropped, saved.mask, Drop::template factor<S>()});
+      };
+      const Parts<S> parts = parts_of(ctx, s, inner, w, drop);
       const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
       const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
       const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
@@ -239,10 +250,7 @@ struct GatedAttention {
       ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg, gate(dinner)});
       ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
           problem(s, w, parts), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
-      if constexpr (Rate::num > 0) {
-        const sma::Rows<const S, ValueWidth> dv = value(dinner);
-        if (ctx.training()) ctx.launch(drop(ctx, s, dv, value(dinner), w.instance));
-      }
+      if (drops(ctx)) drop(value(dinner), value(dinner));
       if constexpr (PositionKind::rotary) {
         ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dq, dq, S(-1)});
         ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dk, dk, S(-1)});
@@ -275,7 +283,7 @@ struct GatedAttention {
     const auto inner = ctx.template scratch_rows<inner_width>(1);
     mix(ctx, x, w, inner);
     ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{inner, inner});
-    const Parts<S> now = parts_of(ctx, s, inner, w);
+    const Parts<S> now = parts_of(ctx, s, inner, w, [](const auto&, const auto&) {});
     const Index slot = stream.steps % slots;
     const sma::Rows<S, ValueWidth> v = value(now.inner);
     for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
@@ -301,10 +309,15 @@ struct GatedAttention {
     sma::detail::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
   }
 
-  /// Queries, keys and values from z | r | v, in memory of the enclosing scope.
-  template <class C, class S>
+  template <class C>
+  static bool drops(const C& ctx) {
+    return Drop::rate > 0 && ctx.training();
+  }
+
+  /// Queries, keys and values from z | r | v, in memory of the enclosing scope; drop(v, dropped) is v's dropout.
+  template <class C, class S, class D>
   static Parts<S> parts_of(C& ctx, const sma::Sequences& s, sma::Rows<S, inner_width> inner,
-                           const sma::Weights<GatedAttention, S>& w) {
+                           const sma::Weights<GatedAttention, S>& w, const D& drop) {
     Parts<S> parts{inner,
                    ctx.template scratch_rows<QueryWidth>(s.rows),
                    ctx.template scratch_rows<QueryWidth>(s.rows),
@@ -316,12 +329,10 @@ struct GatedAttention {
       ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, parts.k, parts.k, S(1)});
     }
     parts.v = value(parts.inner);
-    if constexpr (Rate::num > 0) {
-      if (ctx.training()) {
-        const auto dropped = ctx.template scratch_rows<ValueWidth>(s.rows);
-        ctx.launch(drop(ctx, s, parts.v, dropped, w.instance));
-        parts.v = dropped;
-      }
+    if (drops(ctx)) {
+      const auto dropped = ctx.template scratch_rows<ValueWidth>(s.rows);
+      drop(parts.v, dropped);
+      parts.v = dropped;
     }
     return parts;
   }
@@ -346,13 +357,6 @@ struct GatedAttention {
   static Problem<S> problem(const sma::Sequences& s, const sma::Weights<GatedAttention, S>& w,
                             const Parts<S>& parts) {
     return {s, parts.q, parts.k, parts.v, {table(w)}};
-  }
-  template <class C, class S>
-  static sma::kernels::Dropout<S, ValueWidth> drop(C& ctx, const sma::Sequences& s,
-                                                   sma::Rows<const S, ValueWidth> from,
-                                                   sma::Rows<S, ValueWidth> to, Index instance) {
-    return {from, to, s.ids, ctx.random(instance),
-            static_cast<double>(Rate::num) / static_cast<double>(Rate::den)};
   }
 };
 

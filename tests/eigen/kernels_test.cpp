@@ -171,6 +171,9 @@ void check_dropout(Index x_stride, Index y_stride) {
       const auto x = random_values<T>(rows * x_stride, 1);
       auto y = random_values<T>(rows * y_stride, 2);
       auto plain = y;
+      const auto bytes = static_cast<std::size_t>(rows * sma::kernels::mask_bytes<Width>);
+      std::vector<std::uint8_t> mask(bytes, 0xAA);
+      std::vector<std::uint8_t> plain_mask(bytes, 0x55);
       std::vector<std::int32_t> ids;
       for (Index i = 0; i < rows; ++i)
         ids.push_back(static_cast<std::int32_t>(i % 3 == 1 ? 2147483647 - i : (rows - i) * 1000003));
@@ -178,12 +181,28 @@ void check_dropout(Index x_stride, Index y_stride) {
                                              {plain.data(), rows, y_stride},
                                              ids.data(),
                                              {11, 0x123456789ABCDEF0U},
-                                             rate};
+                                             rate,
+                                             plain_mask.data()};
       for (Index i = 0; i < kernel.extent(); ++i) kernel(i);
       kernel.y.data = y.data();
+      kernel.mask = mask.data();
       sma::Context<sma::Eigen<T>> ctx;
       ctx.launch(kernel);
       CHECK(y == plain);
+      CHECK(mask == plain_mask);
+      std::fill(y.begin(), y.end(), T(7));
+      const auto untouched = y;
+      const sma::kernels::MaskRows<T, Width> again{kernel.x, kernel.y, mask.data(),
+                                                   static_cast<T>(1.0 / (1.0 - rate))};
+      ctx.launch(again);
+      auto masked = y;
+      std::copy(untouched.begin(), untouched.end(), y.begin());
+      for (Index i = 0; i < again.extent(); ++i) again(i);
+      CHECK(y == masked);
+      for (Index i = 0; i < rows; ++i)
+        CHECK(std::equal(&masked[static_cast<std::size_t>(i * y_stride)],
+                         &masked[static_cast<std::size_t>(i * y_stride)] + Width,
+                         &plain[static_cast<std::size_t>(i * y_stride)]));
       if (x_stride == y_stride) {  // in place
         std::vector<T> inside = x;
         kernel.x.data = kernel.y.data = inside.data();

@@ -105,23 +105,62 @@ SMA_NOINLINE inline void generate_blocks(std::uint64_t key, const std::uint64_t 
   unrolled<kRegisters>([&](auto i) { lanes[i].store(words + 4 * i * kLanes); });
 }
 
-/// y = words < limit ? 0 : x * keep. x and y may be the same.
+/// Eight numbers, a mask's byte.
 template <class T>
-void drop(Index count, const std::uint32_t* words, std::uint32_t limit, T keep, const T* x, T* y) {
-  using V = Lanes<T>;
-  constexpr Index kSize = static_cast<Index>(sizeof(V) / sizeof(T));
-  using Words [[gnu::vector_size(kSize * sizeof(std::uint32_t))]] = std::uint32_t;
-  using Mask = decltype(V{} < V{});
+struct EightOf {
+  using type [[gnu::vector_size(8 * sizeof(T))]] = T;
+};
+template <class T>
+using Eight = typename EightOf<T>::type;
+
+/// The signs of eight numbers as bits, the first one lowest.
+inline std::uint8_t sign_bits(const Eight<std::uint32_t>& x) {
+#if defined(__AVX__)
+  return static_cast<std::uint8_t>(_mm256_movemask_ps(std::bit_cast<__m256>(x)));
+#elif defined(__SSE2__)
+  __m128 half[2];
+  std::memcpy(half, &x, sizeof(half));
+  return static_cast<std::uint8_t>(_mm_movemask_ps(half[0]) | _mm_movemask_ps(half[1]) << 4);
+#else
+  unsigned bits = 0;
+  for (unsigned l = 0; l < 8; ++l) bits |= x[l] >> 31 << l;
+  return static_cast<std::uint8_t>(bits);
+#endif
+}
+
+/// y = x factor where `byte` has its bits, 0 elsewhere, eight numbers.
+template <class T>
+[[gnu::always_inline]] inline void mask_eight(std::uint8_t byte, T factor, const T* x, T* y) {
+  using Bits = Eight<std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  constexpr Bits kEach{1, 2, 4, 8, 16, 32, 64, 128};
+  Eight<T> value;
+  std::memcpy(&value, x, sizeof(value));
+  value = ((Bits{} + byte) & kEach) != 0 ? value * factor : Eight<T>{};
+  std::memcpy(y, &value, sizeof(value));
+}
+
+/// y = words < limit ? 0 : x * factor, and the mask's bits from bit `at` of a row's `mask` on, which come in order. x and y may be the
+/// same.
+template <class T>
+void drop(Index count, const std::uint32_t* words, std::uint32_t limit, T factor, const T* x, T* y,
+          std::uint8_t* mask, Index at) {
   Index e = 0;
-  for (; e + kSize <= count; e += kSize) {
-    V value;
-    Words word;
-    std::memcpy(&value, x + e, sizeof(value));
-    std::memcpy(&word, words + e, sizeof(word));
-    value = __builtin_convertvector(word < limit, Mask) ? V{} : value * keep;
-    std::memcpy(y + e, &value, sizeof(value));
+  if (at % 8 == 0)
+    for (; e + 8 <= count; e += 8) {
+      Eight<std::uint32_t> word;
+      std::memcpy(&word, words + e, sizeof(word));
+      const Eight<std::uint32_t> kept = std::bit_cast<Eight<std::uint32_t>>(word >= limit);
+      const std::uint8_t byte = sign_bits(kept);
+      mask[(at + e) / 8] = byte;
+      mask_eight(byte, factor, x + e, y + e);
+    }
+  for (; e < count; ++e) {
+    const bool kept = words[e] >= limit;
+    std::uint8_t& byte = mask[(at + e) / 8];
+    const auto bit = static_cast<unsigned>((at + e) % 8);
+    byte = static_cast<std::uint8_t>((bit == 0 ? 0U : byte) | static_cast<unsigned>(kept) << bit);
+    y[e] = kept ? x[e] * factor : T(0);
   }
-  for (; e < count; ++e) y[e] = words[e] < limit ? T(0) : x[e] * keep;
 }
 
 }  // namespace eigen
@@ -132,8 +171,8 @@ void run(Context<Eigen<T>>&, const kernels::Dropout<T, Width>& k) {
   // word < limit is to_unit(word) < rate, in whole numbers.
   const auto limit =
       static_cast<std::uint32_t>(std::clamp(std::ceil(k.rate * 0x1p32 - 0.5), 0.0, 0x1p32 - 1));
-  const T keep = static_cast<T>(1.0 / (1.0 - k.rate));
-  const bool flat = Width % 4 == 0 && k.x.contiguous() && k.y.contiguous();
+  const T factor = static_cast<T>(1.0 / (1.0 - k.rate));
+  const bool flat = Width % 8 == 0 && k.x.contiguous() && k.y.contiguous();
   const Index total = k.y.rows * kQuads;
   std::uint64_t counters[eigen::kPhiloxBatch] = {};
   std::uint32_t words[4 * eigen::kPhiloxBatch];
@@ -163,13 +202,27 @@ void run(Context<Eigen<T>>&, const kernels::Dropout<T, Width>& k) {
     });
     eigen::generate_blocks(k.random.key, counters, k.random.instance, words);
     if (flat)
-      eigen::drop(4 * count, words, limit, keep, k.x.data + 4 * first, k.y.data + 4 * first);
+      eigen::drop(4 * count, words, limit, factor, k.x.data + 4 * first, k.y.data + 4 * first, k.mask,
+                  4 * first);
     else
       for_each_row([&](Index l, Index n, Index r, Index q) {
         const Index elements = std::min(4 * n, Width - 4 * q);
-        eigen::drop(elements, words + 4 * l, limit, keep, k.x.row(r) + 4 * q, k.y.row(r) + 4 * q);
+        eigen::drop(elements, words + 4 * l, limit, factor, k.x.row(r) + 4 * q, k.y.row(r) + 4 * q,
+                    k.mask + r * kernels::mask_bytes<Width>, 4 * q);
       });
     std::tie(row, quad) = next;
+  }
+}
+
+template <class T, Index Width>
+void run(Context<Eigen<T>>&, const kernels::MaskRows<T, Width>& k) {
+  for (Index i = 0; i < k.y.rows; ++i) {
+    const T* x = k.x.row(i);
+    T* y = k.y.row(i);
+    const std::uint8_t* mask = k.mask + i * kernels::mask_bytes<Width>;
+    Index j = 0;
+    for (; j + 8 <= Width; j += 8) eigen::mask_eight(mask[j / 8], k.factor, x + j, y + j);
+    for (; j < Width; ++j) y[j] = (mask[j / 8] >> (j % 8) & 1) != 0 ? x[j] * k.factor : T(0);
   }
 }
 
