@@ -19,13 +19,15 @@ struct SoftmaxAttention {
 /// Weights max(score, 0)^2; scale 1 / (number of keys).
 struct Relu2Attention {
   static constexpr bool normalizes = false;
+  static constexpr bool vectorizes = true;  // takes a number or a SIMD register of them
   template <class T>
   SMA_HD static T value(T score) {
-    return score > 0 ? score * score : T(0);
+    const T positive = score > 0 ? score : T{};
+    return positive * positive;
   }
   template <class T>
   SMA_HD static T derivative(T score) {
-    return score > 0 ? 2 * score : T(0);
+    return 2 * (score > 0 ? score : T{});
   }
 };
 

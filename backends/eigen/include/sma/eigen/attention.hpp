@@ -188,6 +188,38 @@ template <class T, class F>
   }
 }
 
+/// Activations of scores that take a number or a register of them.
+template <class Activation>
+inline constexpr bool vectorizes = requires { requires Activation::vectorizes; };
+
+/// row = f(row).
+template <class Activation, class T>
+[[gnu::flatten]] void activate(T* row, Index count) {
+  if constexpr (vectorizes<Activation>)
+    for_each_register(row, count, [](Register<T>& x, Index) { x = Activation::value(x); });
+  else
+    for (Index c = 0; c < count; ++c) row[c] = Activation::value(row[c]);
+}
+
+/// slope becomes the gradient of the scores, f'(row) slope, and row becomes f(row).
+template <class Activation, class T>
+[[gnu::flatten]] void activate_backward(T* row, T* slope, Index count) {
+  if constexpr (vectorizes<Activation>) {
+    for_each_register(row, count, [&](Register<T>& x, Index c) {
+      Register<T> gradient;
+      std::memcpy(&gradient, slope + c, sizeof(gradient));
+      gradient *= Activation::derivative(x);
+      std::memcpy(slope + c, &gradient, sizeof(gradient));
+      x = Activation::value(x);
+    });
+  } else {
+    for (Index c = 0; c < count; ++c) {
+      slope[c] *= Activation::derivative(row[c]);
+      row[c] = Activation::value(row[c]);
+    }
+  }
+}
+
 /// row = softmax(row); returns the logarithm of the sum of exponentials.
 template <class T>
 [[gnu::flatten]] T softmax(T* row, Index count) {
@@ -253,7 +285,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
       if constexpr (Problem::Act::normalizes) {
         k.normalizer[i] = eigen::softmax(w, band.count);
       } else {
-        for (Index c = 0; c < band.count; ++c) w[c] = Problem::Act::value(w[c]);
+        eigen::activate<typename Problem::Act>(w, band.count);
         k.normalizer[i] = 0;
       }
       eigen::clear_edges(b, band, row);
@@ -304,10 +336,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
             kernels::row_sum<T, kV>([d = k.dout.row(i), o = k.out.row(i)](Index c) { return d[c] * o[c]; });
         eigen::softmax_backward(w, g, band.count, k.normalizer[i], mean);
       } else {
-        for (Index c = 0; c < band.count; ++c) {
-          g[c] *= Problem::Act::derivative(w[c]);
-          w[c] = Problem::Act::value(w[c]);
-        }
+        eigen::activate_backward<typename Problem::Act>(w, g, band.count);
       }
       if constexpr (Problem::has_bias) {
         T* dtable = k.dtable;

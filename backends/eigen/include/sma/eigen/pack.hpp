@@ -57,47 +57,45 @@ class Pack {
   static constexpr Index size = 2 * kRegisterWidth<T>;
 
   Pack() = default;
-  [[gnu::always_inline]] Pack(T value) {  // NOLINT: implicit, as for numbers
-    each([&](Register<T>& x, auto) { x = Register<T>{} + value; });
-  }
+  [[gnu::always_inline]] Pack(T value)  // NOLINT: implicit, as for numbers
+      : first_(Register<T>{} + value), second_(first_) {}
   [[gnu::always_inline]] static Pack load(const T* from) {
-    Pack result;
-    std::memcpy(result.part_, from, sizeof(result.part_[0]));
-    std::memcpy(result.part_ + 1, from + size / 2, sizeof(result.part_[1]));
-    return result;
+    Register<T> first;
+    Register<T> second;
+    std::memcpy(&first, from, sizeof(first));
+    std::memcpy(&second, from + size / 2, sizeof(second));
+    return {first, second};
   }
   [[gnu::always_inline]] void store(T* to) const {
-    std::memcpy(to, part_, sizeof(part_[0]));
-    std::memcpy(to + size / 2, part_ + 1, sizeof(part_[1]));
+    std::memcpy(to, &first_, sizeof(first_));
+    std::memcpy(to + size / 2, &second_, sizeof(second_));
   }
 
-  [[gnu::always_inline]] friend Pack operator+(Pack a, const Pack& b) {
-    return a.each([&](Register<T>& x, auto i) { x += b.part_[i]; });
+  [[gnu::always_inline]] friend Pack operator+(const Pack& a, const Pack& b) {
+    return {a.first_ + b.first_, a.second_ + b.second_};
   }
-  [[gnu::always_inline]] friend Pack operator-(Pack a, const Pack& b) {
-    return a.each([&](Register<T>& x, auto i) { x -= b.part_[i]; });
+  [[gnu::always_inline]] friend Pack operator-(const Pack& a, const Pack& b) {
+    return {a.first_ - b.first_, a.second_ - b.second_};
   }
-  [[gnu::always_inline]] friend Pack operator*(Pack a, const Pack& b) {
-    return a.each([&](Register<T>& x, auto i) { x *= b.part_[i]; });
+  [[gnu::always_inline]] friend Pack operator*(const Pack& a, const Pack& b) {
+    return {a.first_ * b.first_, a.second_ * b.second_};
   }
-  [[gnu::always_inline]] friend Pack operator/(Pack a, const Pack& b) {
-    return a.each([&](Register<T>& x, auto i) { x /= b.part_[i]; });
+  [[gnu::always_inline]] friend Pack operator/(const Pack& a, const Pack& b) {
+    return {a.first_ / b.first_, a.second_ / b.second_};
   }
-  [[gnu::always_inline]] friend Pack operator-(Pack a) {
-    return a.each([&](Register<T>& x, auto) { x = -x; });
-  }
-  [[gnu::always_inline]] friend Pack exp(Pack a) {
-    return a.each([&](Register<T>& x, auto) { exponential<T>(x); });
+  [[gnu::always_inline]] friend Pack operator-(const Pack& a) { return {-a.first_, -a.second_}; }
+  [[gnu::always_inline]] friend Pack exp(const Pack& a) {
+    Pack result = a;
+    exponential<T>(result.first_);
+    exponential<T>(result.second_);
+    return result;
   }
 
  private:
-  template <class F>
-  [[gnu::always_inline]] Pack& each(const F& f) {
-    unrolled<2>([&](auto i) __attribute__((always_inline)) { f(part_[i], i); });
-    return *this;
-  }
+  [[gnu::always_inline]] Pack(const Register<T>& first, const Register<T>& second)
+      : first_(first), second_(second) {}
 
-  Register<T> part_[2];
+  Register<T> first_, second_;
 };
 
 }  // namespace sma::eigen
