@@ -57,7 +57,6 @@ Calls calls;  // one thread, one lane
 /// y = x^2, which says how it was called.
 struct Square {
   static constexpr Index input_width = kWidth, output_width = kWidth;
-  static constexpr bool rowwise = true;
   static constexpr sma::Recompute recompute = sma::Recompute::from_input;
   template <class S>
   struct Saved {

@@ -318,36 +318,32 @@ struct Chain {
   /// Part I's input is made again for it alone, so that it can live in memory for its call.
   template <std::size_t I>
   static constexpr bool makes_input_alone() {
-    if constexpr (I == 0)
+    if constexpr (I == 0 || !made_again_behind<I>())
       return false;
-    else if constexpr (!made_again<I - 1> || run_begin<I - 1>() != I - 1)
-      return false;
-    else if constexpr (I + 1 < size)
-      return !made_again<I>;
     else
-      return true;
+      return run_begin<I - 1>() == I - 1 && !made_again_behind<I + 1>();
+  }
+  /// The same as made_again<I - 1>, also where there is no part I.
+  template <std::size_t I>
+  static constexpr bool made_again_behind() {
+    if constexpr (I == 0 || I >= size)
+      return false;
+    else
+      return made_again<I - 1>;
   }
 
   /// Before part I's backward: makes its input again, and what was made from inputs on the way there, unless that has been done for
   /// a later part.
   template <std::size_t I, class C, class S>
   static void make_inputs(C& ctx, Weights<Chain, S> w, Saved<S>& saved) {
-    if constexpr (I > 0) {
-      constexpr bool later = [] {
-        if constexpr (I + 1 < size)
-          return made_again<I>;
-        else
-          return false;
-      }();
-      if constexpr (made_again<I - 1> && !later) {
-        constexpr std::size_t first = run_begin<I - 1>();
-        if constexpr (first == 0) {
-          make_again<0, I>(ctx, saved.x, w, saved);
-        } else {
-          constexpr Index width = part<first>::input_width;
-          make_again<first, I>(ctx, Rows<S, width>{saved.between[first - 1], saved.sequences[first].rows}, w,
-                               saved);
-        }
+    if constexpr (made_again_behind<I>() && !made_again_behind<I + 1>()) {
+      constexpr std::size_t first = run_begin<I - 1>();
+      if constexpr (first == 0) {
+        make_again<0, I>(ctx, saved.x, w, saved);
+      } else {
+        constexpr Index width = part<first>::input_width;
+        make_again<first, I>(ctx, Rows<S, width>{saved.between[first - 1], saved.sequences[first].rows}, w,
+                             saved);
       }
     }
   }
