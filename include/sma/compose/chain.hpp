@@ -171,8 +171,8 @@ struct Chain {
     saved.x = x;
     const Index most = std::max(s.rows, s.count) * widest;
     if (ctx.training()) {
-      S* ping = ctx.template scratch<S>(keeps_all ? 1 : most);
-      S* pong = ctx.template scratch<S>(keeps_all ? 1 : most);
+      S* ping = ctx.template scratch<S>(keeps_all() ? 1 : most);
+      S* pong = ctx.template scratch<S>(keeps_all() ? 1 : most);
       forward_from<0, false>(ctx, x, y, w, saved, ping, pong);
     } else {
       S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
@@ -229,12 +229,11 @@ struct Chain {
   template <std::size_t I>
   static constexpr bool made_again =
       !forgotten<I> && recompute_of<part<I>>() != Recompute::never && rebases<part<I + 1>>();
-  static constexpr bool keeps_all = []<std::size_t... I>(std::index_sequence<I...>) {
-    return (!(forgets_input<canonical<std::tuple_element_t<I + 1, std::tuple<Ms...>>>>() ||
-              (recompute_of<canonical<std::tuple_element_t<I, std::tuple<Ms...>>>>() != Recompute::never &&
-               rebases<canonical<std::tuple_element_t<I + 1, std::tuple<Ms...>>>>())) &&
-            ... && true);
-  }(std::make_index_sequence<size - 1>{});
+  static constexpr bool keeps_all() {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return (!(forgotten<I> || made_again<I>)&&... && true);
+    }(std::make_index_sequence<size - 1>{});
+  }
   /// The first of the parts up to I whose outputs are made again together.
   template <std::size_t I>
   static constexpr std::size_t run_begin() {

@@ -238,11 +238,11 @@ constexpr bool rebases() {
     return false;
 }
 
-/// Backward does not read the input.
+/// Nothing in backward reads the input, `again` included.
 template <class M>
 constexpr bool forgets_input() {
   if constexpr (requires { M::forgets_input; })
-    return M::forgets_input;
+    return M::forgets_input && recompute_of<M>() != Recompute::from_input;
   else
     return false;
 }
