@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <sma/eigen.hpp>
@@ -363,6 +364,33 @@ template <class T>
 using T5Causal = sma::kernels::T5Bias<T, true>;
 
 }  // namespace
+
+TEST_CASE("the exponential of a register is right to a unit and a half in the last place") {
+  using V = sma::eigen::Register<float>;
+  const auto exponential = [](float x) {
+    V v = V{} + x;
+    sma::eigen::exponential<float>(v);
+    return static_cast<float>(v[sma::eigen::kRegisterWidth<float> - 1]);
+  };
+  double worst = 0;
+  for (int i = -87000; i <= 88000; ++i) {
+    const float x = static_cast<float>(i) * 1.0007e-3F;
+    const double exact = std::exp(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(exponential(x)) - exact) / exact);
+  }
+  CHECK(worst < 1.5 * 0x1p-24);
+  CHECK(exponential(0.0F) == 1.0F);
+  CHECK(exponential(-0.0F) == 1.0F);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float x : {-kInfinity, std::numeric_limits<float>::lowest(), -1e4F, -88.0F}) {
+    CHECK(exponential(x) >= 0.0F);
+    CHECK(exponential(x) < 1.3e-38F);
+  }
+  for (const float x : {kInfinity, std::numeric_limits<float>::max(), 1e4F, 89.0F})
+    CHECK(exponential(x) > 2e38F);
+  for (const std::uint32_t bits : {0x7FC00000U, 0xFFC00000U, 0xFFFFFFFFU, 0x7FC12345U})
+    CHECK(std::isnan(exponential(std::bit_cast<float>(bits))));
+}
 
 TEST_CASE_TEMPLATE("packed activations are their plain forms", T, float, double) {
   check_activation<T, sma::functions::SiLU, 5>();

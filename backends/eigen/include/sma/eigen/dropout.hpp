@@ -149,7 +149,10 @@ void drop(Index count, const std::uint32_t* words, std::uint32_t limit, T factor
     for (; e + 8 <= count; e += 8) {
       Eight<std::uint32_t> word;
       std::memcpy(&word, words + e, sizeof(word));
-      const Eight<std::uint32_t> kept = std::bit_cast<Eight<std::uint32_t>>(word >= limit);
+      const auto reached = word >= limit;
+      Eight<std::uint32_t>
+          kept;  // copied: as a result a vector has another ABI where processors lack such registers
+      std::memcpy(&kept, &reached, sizeof(kept));
       const std::uint8_t byte = sign_bits(kept);
       mask[(at + e) / 8] = byte;
       mask_eight(byte, factor, x + e, y + e);
