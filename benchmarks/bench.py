@@ -296,7 +296,7 @@ class Bench:
 
     def sgemm_now(self) -> float:
         """The peak of the moment, by the library that was the faster one at the beginning."""
-        faster = "torch" if self.limits["torch_gflops"] >= self.limits.get("openblas_gflops", 0.0) else "openblas"
+        faster = "torch" if self.limits["torch_gflops"] >= self.limits["openblas_gflops"] else "openblas"
         return self.sgemm(faster, self.options.threads, min(self.options.seconds, 1))
 
     def measure_limits(self) -> None:

@@ -248,15 +248,6 @@ struct Chain {
   static constexpr Index widest =
       std::max({detail::output_width_of<Ms>()..., detail::input_width_of<Ms>()...});
 
-  /// Memory for the call of a part. One that meets no other shard takes it from what shards use in turn.
-  template <std::size_t I, class C>
-  static auto scope_of(C& ctx) {
-    if constexpr (couples_batch<part<I>>())
-      return ctx.scope();
-    else
-      return ctx.scope_alone();
-  }
-
   template <std::size_t I, class C>
   static Sequences layout_from(C& ctx, const Sequences& s) {
     if constexpr (I == size)
@@ -271,7 +262,7 @@ struct Chain {
     const Sequences s = saved.sequences[I];
     saved.sequences[I + 1] = output_sequences<part<I>>(ctx, s);
     if constexpr (I + 1 == size) {
-      auto scope = scope_of<I>(ctx);
+      auto scope = scope_of<part<I>>(ctx);
       part<I>::forward(ctx, s, x, y, child<I>(w), std::get<I>(saved.parts));
     } else {
       constexpr Index width = part<I>::output_width;
@@ -280,7 +271,7 @@ struct Chain {
       const Rows<S, width> between = kept ? ctx.template keep_rows<width>(rows) : Rows<S, width>{ping, rows};
       saved.between[I] = kept ? between.data : nullptr;
       {
-        auto scope = scope_of<I>(ctx);
+        auto scope = scope_of<part<I>>(ctx);
         part<I>::forward(ctx, s, x, between, child<I>(w), std::get<I>(saved.parts));
       }
       forward_from<I + 1, Inference>(ctx, Rows<const S, width>(between), y, w, saved, pong, ping);
@@ -300,13 +291,13 @@ struct Chain {
     const Sequences& s = saved.sequences[I];
     if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
     if constexpr (I == 0) {
-      auto scope = scope_of<I>(ctx);
+      auto scope = scope_of<part<I>>(ctx);
       part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
     } else {
       constexpr Index width = part<I>::input_width;
       const Rows<S, width> between{ping, s.rows};
       {
-        auto scope = scope_of<I>(ctx);
+        auto scope = scope_of<part<I>>(ctx);
         if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
         part<I>::backward(ctx, s, dy, between, child<I>(w), child<I>(g), std::get<I>(saved.parts));
       }

@@ -58,8 +58,8 @@ class Context {
   Index lane = 0;
   Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
-  Arena<Backend>* turns =
-      nullptr;  // scratch memory shared with shards that never run at the same time as this one; or null
+  /// Scratch memory shared with shards that never run at the same time as this one; or null.
+  Arena<Backend>* turns = nullptr;
 
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
   [[nodiscard]] Scope scope() { return Scope(*this, arena()); }

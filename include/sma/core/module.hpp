@@ -217,6 +217,15 @@ constexpr bool couples_batch() {
   }
 }
 
+/// Memory for the call of M: what shards use in turn, unless M meets other shards.
+template <class M, class C>
+auto scope_of(C& ctx) {
+  if constexpr (couples_batch<M>())
+    return ctx.scope();
+  else
+    return ctx.scope_alone();
+}
+
 /// Whether a module makes its output again in backward, for much less than forward costs: `again` reads the input, or does without
 /// because of what forward has kept.
 enum class Recompute { never, from_input, from_kept };

@@ -568,16 +568,8 @@ class Network {
     return l;
   }
 
-  /// Memory for a pass of a lane: what lanes use in turn, unless they meet inside.
-  static auto scope_of(Ctx& ctx) {
-    if constexpr (couples_batch<Description>())
-      return ctx.scope();
-    else
-      return ctx.scope_alone();
-  }
-
   SMA_NOINLINE void run_forward(Lane& l) {
-    auto scope = scope_of(l.context);
+    auto scope = scope_of<Description>(l.context);
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     l.context.launch(kernels::Fill<double>{w.metric_data, extent_of<Description>.metrics, 0.0});
@@ -595,7 +587,7 @@ class Network {
 
   SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy,
                                  Scalar* input_gradient) {
-    auto scope = scope_of(l.context);
+    auto scope = scope_of<Description>(l.context);
     auto w = all_weights();
     w.metric_data = lane_metrics_.data() + l.context.lane * extent_of<Description>.metrics;
     const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};

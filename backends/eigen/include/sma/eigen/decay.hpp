@@ -261,7 +261,7 @@ void decay_direction(const Kernel& k, Index sequence,
           load_group<Channels>(k.skip, g * kChannelGroup<T>, skip);
           const GroupRows<Channels, T> in(k.x, start, step, tile.count, g);
           const GroupRows<Channels, T> old(k.x, tile.leaves ? start - step * tables.truncation : start, step,
-                                           tile.count, g);
+                                           tile.leaves ? tile.count : 0, g);
           GroupRows<Channels, T> out(k.y, start, step, tile.count, g);
           const TileRows<T> rows{tile.count, in.read(), old.read(), out.write()};
           for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
@@ -375,7 +375,7 @@ void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Inde
           const GroupRows<Channels, T> in(k.dy, start, step, tile.count, g);
           const GroupRows<Channels, T> with(k.x, start, step, tile.count, g);
           const GroupRows<Channels, T> old(k.dy, tile.leaves ? start - step * tables.truncation : start, step,
-                                           tile.count, g);
+                                           tile.leaves ? tile.count : 0, g);
           GroupRows<Channels, T> out(dx, start, step, tile.count, g);
           const TileRows<T> rows{tile.count, in.read(), old.read(), out.write()};
           for (Index n = g * States; n < (g + 1) * States; n += kBlock) {

@@ -20,9 +20,9 @@ template <class T>
 
 /// Single precision: with n = round(x / ln 2) and r = x - n ln 2, e^x = 2^n e^r, e^r by Cephes' polynomial (Moshier, "Methods and
 /// Programs for Mathematical Functions", 1989), within 1.4 units of 2^-24 of the exact value. Below the logarithm of the smallest
-/// normal number, and above that of the largest, x counts as that, as in Eigen's; NaN stays NaN.
+/// normal number x counts as that, and above 88.37 as 88.37 (2.4e38); NaN stays NaN.
 ///
-/// Half of what Eigen's takes where there is no AVX-512: 2^n is one shift, because adding 1.5 2^23 + 127 leaves n + 127 in the
+/// 2^n is one shift, because adding 1.5 2^23 + 127 leaves n + 127 in the
 /// lowest bits of the sum.
 template <>
 [[gnu::always_inline]] inline void exponential<float>(Register<float>& x) {
