@@ -166,6 +166,12 @@ struct Chain {
   template <class C, class In, class S>
   static void forward(C& ctx, const Sequences& s, In x, Rows<S, output_width> y, Weights<Chain, S> w,
                       Saved<S>& saved) {
+    forward_onto(ctx, s, x, Rows<const S, output_width>{}, y, w, saved);
+  }
+
+  template <class C, class In, class S>
+  static void forward_onto(C& ctx, const Sequences& s, In x, Rows<const S, output_width> base,
+                           Rows<S, output_width> y, Weights<Chain, S> w, Saved<S>& saved) {
     auto scope = ctx.scope();
     saved.sequences[0] = s;
     saved.x = x;
@@ -173,23 +179,30 @@ struct Chain {
     if (ctx.training()) {
       S* ping = ctx.template scratch<S>(keeps_all() ? 1 : most);
       S* pong = ctx.template scratch<S>(keeps_all() ? 1 : most);
-      forward_from<0, false>(ctx, x, y, w, saved, ping, pong);
+      forward_from<0, false>(ctx, x, base, y, w, saved, ping, pong);
     } else {
       S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
       S* pong = ctx.template scratch<S>(size > 2 ? most : 1);
-      forward_from<0, true>(ctx, x, y, w, saved, ping, pong);
+      forward_from<0, true>(ctx, x, base, y, w, saved, ping, pong);
     }
   }
 
   template <class C, class DX, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
                        Gradients<Chain, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const input_element<Chain, S>, input_width>{}, dx, w, g, saved);
+  }
+
+  template <class C, class DX, class S>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, output_width> dy,
+                            Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
+                            Gradients<Chain, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
     // Gradients between parts take turns, the last one in `ping`.
     constexpr auto kBetween = std::make_index_sequence<size - 1>{};
     S* ping = ctx.template scratch<S>(largest_gradient<size % 2>(saved, kBetween));
     S* pong = ctx.template scratch<S>(largest_gradient<1 - size % 2>(saved, kBetween));
-    backward_from<size - 1>(ctx, dy, dx, w, g, saved, ping, pong);
+    backward_from<size - 1>(ctx, dy, base, dx, w, g, saved, ping, pong);
   }
 
   template <class S>
@@ -257,13 +270,13 @@ struct Chain {
   }
 
   template <std::size_t I, bool Inference, class C, class In, class S>
-  static void forward_from(C& ctx, In x, Rows<S, output_width> y, Weights<Chain, S> w, Saved<S>& saved,
-                           S* ping, S* pong) {
+  static void forward_from(C& ctx, In x, Rows<const S, output_width> base, Rows<S, output_width> y,
+                           Weights<Chain, S> w, Saved<S>& saved, S* ping, S* pong) {
     const Sequences s = saved.sequences[I];
     saved.sequences[I + 1] = output_sequences<part<I>>(ctx, s);
     if constexpr (I + 1 == size) {
       auto scope = scope_of<part<I>>(ctx);
-      part<I>::forward(ctx, s, x, y, child<I>(w), std::get<I>(saved.parts));
+      sma::forward_onto<part<I>>(ctx, s, x, base, y, child<I>(w), std::get<I>(saved.parts));
     } else {
       constexpr Index width = part<I>::output_width;
       const Index rows = saved.sequences[I + 1].rows;
@@ -274,7 +287,7 @@ struct Chain {
         auto scope = scope_of<part<I>>(ctx);
         part<I>::forward(ctx, s, x, between, child<I>(w), std::get<I>(saved.parts));
       }
-      forward_from<I + 1, Inference>(ctx, Rows<const S, width>(between), y, w, saved, pong, ping);
+      forward_from<I + 1, Inference>(ctx, Rows<const S, width>(between), base, y, w, saved, pong, ping);
     }
   }
 
@@ -286,13 +299,17 @@ struct Chain {
   }
 
   template <std::size_t I, class C, class DX, class S>
-  static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy, DX dx, Weights<Chain, S> w,
+  static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy,
+                            Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, S* ping, S* pong) {
     const Sequences& s = saved.sequences[I];
     if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
     if constexpr (I == 0) {
       auto scope = scope_of<part<I>>(ctx);
-      part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      if constexpr (takes_tokens)
+        part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      else
+        sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
     } else {
       constexpr Index width = part<I>::input_width;
       const Rows<S, width> between{ping, s.rows};
@@ -301,7 +318,7 @@ struct Chain {
         if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
         part<I>::backward(ctx, s, dy, between, child<I>(w), child<I>(g), std::get<I>(saved.parts));
       }
-      backward_from<I - 1>(ctx, Rows<const S, width>(between), dx, w, g, saved, pong, ping);
+      backward_from<I - 1>(ctx, Rows<const S, width>(between), base, dx, w, g, saved, pong, ping);
     }
   }
 

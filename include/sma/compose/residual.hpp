@@ -51,15 +51,13 @@ struct Residual {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Residual, S> w, Saved<S>& saved) {
-    M::forward(ctx, s, x, y, child<0>(w), saved.inner);
-    ctx.launch(kernels::AddRows<S, output_width>{x, y});
+    forward_onto<canonical<M>>(ctx, s, x, x, y, child<0>(w), saved.inner);
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
                        Weights<Residual, S> w, Gradients<Residual, S> g, Saved<S>& saved) {
-    M::backward(ctx, s, dy, dx, child<0>(w), child<0>(g), saved.inner);
-    if (dx) ctx.launch(kernels::AddRows<S, input_width>{dy, dx});
+    backward_onto<canonical<M>>(ctx, s, dy, dy, dx, child<0>(w), child<0>(g), saved.inner);
   }
 
   template <class S>

@@ -73,24 +73,34 @@ struct Sum {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Sum, S> w, Saved<S>& saved) {
+    forward_onto(ctx, s, x, Rows<const S, output_width>{}, y, w, saved);
+  }
+
+  template <class C, class S>
+  static void forward_onto(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                           Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Sum, S> w,
+                           Saved<S>& saved) {
     each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       auto scope = ctx.scope();
-      const auto out = I == 0 ? y : ctx.template scratch_rows<output_width>(s.rows);
-      part<I>::forward(ctx, s, x, out, child<I>(w), std::get<I>(saved.parts));
-      if constexpr (I > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
+      sma::forward_onto<part<I>>(ctx, s, x, base, y, child<I>(w), std::get<I>(saved.parts));
+      base = y;
     });
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
                        Weights<Sum, S> w, Gradients<Sum, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, input_width>{}, dx, w, g, saved);
+  }
+
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
+                            Rows<const S, input_width> base, Rows<S, input_width> dx, Weights<Sum, S> w,
+                            Gradients<Sum, S> g, Saved<S>& saved) {
     each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       auto scope = ctx.scope();
-      const auto out = I == 0 || !dx ? dx : ctx.template scratch_rows<input_width>(s.rows);
-      part<I>::backward(ctx, s, dy, out, child<I>(w), child<I>(g), std::get<I>(saved.parts));
-      if constexpr (I > 0) {
-        if (dx) ctx.launch(kernels::AddRows<S, input_width>{out, dx});
-      }
+      sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      base = dx;
     });
   }
 

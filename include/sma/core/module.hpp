@@ -8,6 +8,7 @@
 #include <sma/core/diagnostics.hpp>
 #include <sma/core/parameters.hpp>
 #include <sma/core/sequences.hpp>
+#include <sma/kernels/elementwise.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -629,6 +630,38 @@ void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std:
 template <class M, class S>
 void initialize(S* weights, S* buffers, std::uint64_t seed) {
   detail::initialize_tensors(detail::module_table<M>, weights, buffers, seed);
+}
+
+// ---- adding ----------------------------------------------------------------------------------------------------
+
+/// y = base + M(x), in one pass where M can: base may be null (y = M(x)) or y itself (y += M(x)).
+template <class M, class C, class In, class S, Index Width>
+void forward_onto(C& ctx, const Sequences& s, In x, Rows<const S, Width> base, Rows<S, Width> y,
+                  Weights<M, S> w, saved_of<M, S>& saved) {
+  if constexpr (requires { M::forward_onto(ctx, s, x, base, y, w, saved); }) {
+    M::forward_onto(ctx, s, x, base, y, w, saved);
+  } else {
+    const bool adds = base.data == y.data;
+    auto scope = ctx.scope();
+    const Rows<S, Width> out = adds ? ctx.template scratch_rows<Width>(s.rows) : y;
+    M::forward(ctx, s, x, out, w, saved);
+    if (base) ctx.launch(kernels::AddRows<S, Width>{adds ? Rows<const S, Width>(out) : base, y});
+  }
+}
+
+/// dx = base + what M's backward gives for it (nothing where dx is null), in one pass where M can; base as in forward_onto.
+template <class M, class C, class DY, class S, Index In>
+void backward_onto(C& ctx, const Sequences& s, DY dy, Rows<const S, In> base, Rows<S, In> dx, Weights<M, S> w,
+                   Gradients<M, S> g, saved_of<M, S>& saved) {
+  if constexpr (requires { M::backward_onto(ctx, s, dy, base, dx, w, g, saved); }) {
+    M::backward_onto(ctx, s, dy, base, dx, w, g, saved);
+  } else {
+    const bool adds = dx && base.data == dx.data;
+    auto scope = ctx.scope();
+    const Rows<S, In> out = adds ? ctx.template scratch_rows<In>(s.rows) : dx;
+    M::backward(ctx, s, dy, out, w, g, saved);
+    if (dx && base) ctx.launch(kernels::AddRows<S, In>{adds ? Rows<const S, In>(out) : base, dx});
+  }
 }
 
 // ---- the shape of the output -----------------------------------------------------------------------------------

@@ -21,36 +21,38 @@ SMA_HD Matrix<T> as_matrix(const Rows<T, Width>& x) {
   return {x.data, x.rows, Width, x.stride};
 }
 
-/// y = x w^T + bias (bias may be null).
+/// y = x w^T + bias (bias may be null), and base unless that is null.
 template <class T>
 struct LinearForward {
-  Matrix<const T> x;  // (rows, In)
-  Matrix<const T> w;  // (Out, In)
-  const T* bias;      // (Out) or null
-  Matrix<T> y;        // (rows, Out)
+  Matrix<const T> x;       // (rows, In)
+  Matrix<const T> w;       // (Out, In)
+  const T* bias;           // (Out) or null
+  Matrix<T> y;             // (rows, Out)
+  Matrix<const T> base{};  // (rows, Out) or null; may be y
   SMA_HD Index extent() const { return y.rows * y.columns; }
   SMA_HD void operator()(Index e) const {
     const Index i = e / y.columns;
     const Index o = e % y.columns;
     T total = bias != nullptr ? bias[o] : T(0);
     for (Index k = 0; k < x.columns; ++k) total += x(i, k) * w(o, k);
-    y(i, o) = total;
+    y(i, o) = base.data == nullptr ? total : total + base(i, o);
   }
 };
 
-/// dx = dy w.
+/// dx = dy w, and base unless that is null.
 template <class T>
 struct LinearBackwardInput {
-  Matrix<const T> dy;  // (rows, Out)
-  Matrix<const T> w;   // (Out, In)
-  Matrix<T> dx;        // (rows, In)
+  Matrix<const T> dy;      // (rows, Out)
+  Matrix<const T> w;       // (Out, In)
+  Matrix<T> dx;            // (rows, In)
+  Matrix<const T> base{};  // (rows, In) or null; may be dx
   SMA_HD Index extent() const { return dx.rows * dx.columns; }
   SMA_HD void operator()(Index e) const {
     const Index i = e / dx.columns;
     const Index k = e % dx.columns;
     T total = 0;
     for (Index o = 0; o < w.rows; ++o) total += dy(i, o) * w(o, k);
-    dx(i, k) = total;
+    dx(i, k) = base.data == nullptr ? total : total + base(i, k);
   }
 };
 

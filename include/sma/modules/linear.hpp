@@ -11,22 +11,23 @@ using SmallNormal = init::TruncatedNormal<std::ratio<2, 100>>;
 
 namespace detail {
 
-/// y = x w^T + bias for one row range; shared by every module that holds a linear map.
+/// y = base + x w^T + bias for one row range (base may be null, or y); shared by every module that holds a linear map.
 template <class C, class S, Index In, Index Out>
-void linear_forward(C& ctx, Rows<const S, In> x, const S* weight, const S* bias, Rows<S, Out> y) {
-  ctx.launch(
-      kernels::LinearForward<S>{kernels::as_matrix(x), {weight, Out, In, In}, bias, kernels::as_matrix(y)});
+void linear_forward(C& ctx, Rows<const S, In> x, const S* weight, const S* bias, Rows<S, Out> y,
+                    Rows<const S, Out> base = {}) {
+  ctx.launch(kernels::LinearForward<S>{
+      kernels::as_matrix(x), {weight, Out, In, In}, bias, kernels::as_matrix(y), kernels::as_matrix(base)});
 }
 
-/// dw += dy^T x, dbias += column sums of dy, dx = dy w (unless null).
+/// dw += dy^T x, dbias += column sums of dy, dx = base + dy w (unless null; base may be null, or dx).
 template <class C, class S, Index In, Index Out>
 void linear_backward(C& ctx, Rows<const S, Out> dy, Rows<const S, In> x, const S* weight, S* dweight,
-                     S* dbias, Rows<S, In> dx) {
+                     S* dbias, Rows<S, In> dx, Rows<const S, In> base = {}) {
   ctx.launch(kernels::LinearBackwardWeight<S>{
       kernels::as_matrix(dy), kernels::as_matrix(x), {dweight, Out, In, In}, dbias});
   if (dx)
     ctx.launch(kernels::LinearBackwardInput<S>{
-        kernels::as_matrix(dy), {weight, Out, In, In}, kernels::as_matrix(dx)});
+        kernels::as_matrix(dy), {weight, Out, In, In}, kernels::as_matrix(dx), kernels::as_matrix(base)});
 }
 
 }  // namespace detail
@@ -45,11 +46,16 @@ struct Linear {
   };
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<S, Out> y, Weights<Linear, S> w,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, In> x, Rows<S, Out> y, Weights<Linear, S> w,
                       Saved<S>& saved) {
+    forward_onto(ctx, s, x, Rows<const S, Out>{}, y, w, saved);
+  }
+  template <class C, class S>
+  static void forward_onto(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> base,
+                           Rows<S, Out> y, Weights<Linear, S> w, Saved<S>& saved) {
     saved.x = x;
     const auto [weight, bias] = w.tensors();
-    detail::linear_forward(ctx, x, weight.data, bias.data, y);
+    detail::linear_forward(ctx, x, weight.data, bias.data, y, base);
   }
   template <class S>
   static void rebase(Saved<S>& saved, Rows<const S, In> x) {
@@ -57,11 +63,16 @@ struct Linear {
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<S, In> dx, Weights<Linear, S> w,
-                       Gradients<Linear, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Out> dy, Rows<S, In> dx,
+                       Weights<Linear, S> w, Gradients<Linear, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, In>{}, dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<const S, In> base,
+                            Rows<S, In> dx, Weights<Linear, S> w, Gradients<Linear, S> g, Saved<S>& saved) {
     const auto [weight, bias] = w.tensors();
     const auto [dweight, dbias] = g.tensors();
-    detail::linear_backward(ctx, dy, saved.x, weight.data, dweight.data, dbias.data, dx);
+    detail::linear_backward(ctx, dy, saved.x, weight.data, dweight.data, dbias.data, dx, base);
   }
 };
 
@@ -79,10 +90,15 @@ struct LinearWithoutBias {
   };
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<S, Out> y,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, In> x, Rows<S, Out> y,
                       Weights<LinearWithoutBias, S> w, Saved<S>& saved) {
+    forward_onto(ctx, s, x, Rows<const S, Out>{}, y, w, saved);
+  }
+  template <class C, class S>
+  static void forward_onto(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> base,
+                           Rows<S, Out> y, Weights<LinearWithoutBias, S> w, Saved<S>& saved) {
     saved.x = x;
-    detail::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y);
+    detail::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y, base);
   }
   template <class S>
   static void rebase(Saved<S>& saved, Rows<const S, In> x) {
@@ -90,9 +106,15 @@ struct LinearWithoutBias {
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<S, In> dx,
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Out> dy, Rows<S, In> dx,
                        Weights<LinearWithoutBias, S> w, Gradients<LinearWithoutBias, S> g, Saved<S>& saved) {
-    detail::linear_backward(ctx, dy, saved.x, w.data, g.data, static_cast<S*>(nullptr), dx);
+    backward_onto(ctx, s, dy, Rows<const S, In>{}, dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<const S, In> base,
+                            Rows<S, In> dx, Weights<LinearWithoutBias, S> w,
+                            Gradients<LinearWithoutBias, S> g, Saved<S>& saved) {
+    detail::linear_backward(ctx, dy, saved.x, w.data, g.data, static_cast<S*>(nullptr), dx, base);
   }
 };
 

@@ -424,6 +424,12 @@ struct LatentConfigurator {
     template <class C, class S>
     static void backward(C& ctx, const Sequences& s, const S* dweight, Rows<S, Width> dx, Weights<For, S> w,
                          Gradients<For, S> g, Saved<S>& saved) {
+      backward_onto(ctx, s, dweight, Rows<const S, Width>{}, dx, w, g, saved);
+    }
+
+    template <class C, class S>
+    static void backward_onto(C& ctx, const Sequences& s, const S* dweight, Rows<const S, Width> base,
+                              Rows<S, Width> dx, Weights<For, S> w, Gradients<For, S> g, Saved<S>& saved) {
       auto scope = ctx.scope();
       const AuxiliaryWeights& aux = ctx.settings.auxiliary;
       const bool shapes_p = aux.load_balance != 0 || aux.budget != 0;
@@ -454,7 +460,7 @@ struct LatentConfigurator {
                                                    g.data + logits * Width + logits});
       }
       detail::linear_backward(ctx, Rows<const S, logits>(du), saved.x, w.data, g.data,
-                              g.data + logits * Width, dx);
+                              g.data + logits * Width, dx, base);
     }
 
     template <class S>

@@ -207,9 +207,18 @@ struct Router {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Router, S> w, Saved<S>& saved) {
+    forward_onto(ctx, s, x, Rows<const S, output_width>{}, y, w, saved);
+  }
+
+  template <class C, class S>
+  static void forward_onto(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                           Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Router, S> w,
+                           Saved<S>& saved) {
     saved.x = x;
     saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
-    if constexpr (first_branch == branches) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
+    const bool sets = !base && first_branch < branches;  // the first branch writes every row
+    if (base && base.data != y.data) ctx.launch(kernels::CopyRows<S, output_width>{base, y});
+    if (!base && !sets) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
     each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + I, branches);
@@ -225,15 +234,24 @@ struct Router {
         branch<I>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<I + 1>(w),
                            std::get<I>(saved.parts));
       }
-      using Place = std::conditional_t<I == first_branch, kernels::ExtractRows<S, output_width>,
-                                       kernels::ScatterRows<S, output_width>>;  // sets y, adds to it
-      ctx.launch(Place{out, selected.rows, saved.made.weight + I, branches, y});
+      const S* weight = saved.made.weight + I;
+      if (I == first_branch && sets)
+        ctx.launch(kernels::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y});
+      else
+        ctx.launch(kernels::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y});
     });
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
                        Weights<Router, S> w, Gradients<Router, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, input_width>{}, dx, w, g, saved);
+  }
+
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
+                            Rows<const S, input_width> base, Rows<S, input_width> dx, Weights<Router, S> w,
+                            Gradients<Router, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
     S* dweight = ctx.template scratch<S>(s.rows * branches);
     ctx.launch(kernels::Fill<S>{dweight, s.rows * branches, S(0)});
@@ -254,7 +272,8 @@ struct Router {
       branch<I>::backward(ctx, selected.sequences, Rows<const S, output_width>(dout), gradients[I],
                           child<I + 1>(w), child<I + 1>(g), std::get<I>(saved.parts));
     });
-    BoundConfigurator::backward(ctx, s, dweight, dx, child<0>(w), child<0>(g), saved.configurator);
+    sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx, child<0>(w),
+                                          child<0>(g), saved.configurator);
     if (!dx) return;
     each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
       extract_add(ctx, saved.selected[I], Rows<const S, input_width>(gradients[I]), dx);

@@ -216,16 +216,23 @@ void pack_panels(const Operand<T>& b, Index depth, Index columns, T* to) {
 
 // ---- one tile ----------------------------------------------------------------------------------------------------
 
-/// What becomes of a product: c = A B, with `start` (one number a column) + A B, or c += A B.
+/// What becomes of a product: c = A B, with `start` (one number a column) + A B, or c += A B; and then c += base, unless null.
 template <class T>
 struct Result {
   T* data;
   Index stride;
   const T* start = nullptr;
   bool add = false;
+  const T* base = nullptr;  // may be c
+  Index base_stride = 0;
 
   [[nodiscard]] Result from(Index i, Index j) const {
-    return {data + i * stride + j, stride, start == nullptr ? nullptr : start + j, add};
+    return {data + i * stride + j,
+            stride,
+            start == nullptr ? nullptr : start + j,
+            add,
+            base == nullptr ? nullptr : base + i * base_stride + j,
+            base_stride};
   }
 };
 
@@ -254,6 +261,11 @@ template <Index Vectors, class T>
         Register<T> old = start;
         if (c.add) std::memcpy(&old, to, sizeof(old));
         old += sum[i][v];
+        if (c.base != nullptr) {
+          Register<T> base;
+          std::memcpy(&base, c.base + i * c.base_stride + v * kWidth, sizeof(base));
+          old += base;
+        }
         std::memcpy(to, &old, sizeof(old));
       });
     });
@@ -269,7 +281,8 @@ template <Index Vectors, class T>
     for (Index j = 0; j < columns; ++j) {
       T& to = c.data[i * c.stride + j];
       const T old = c.add ? to : (c.start != nullptr ? c.start[j] : T(0));
-      to = old + whole[static_cast<std::size_t>(i * Vectors * kWidth + j)];
+      const T total = old + whole[static_cast<std::size_t>(i * Vectors * kWidth + j)];
+      to = c.base == nullptr ? total : total + c.base[i * c.base_stride + j];
     }
 }
 
@@ -318,6 +331,7 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
     }
     p += deep;
     c.add = true;
+    c.base = nullptr;
   } while (p < depth);
 }
 

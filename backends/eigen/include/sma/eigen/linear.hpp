@@ -40,19 +40,22 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
   if (k.y.rows <= eigen::kFewRows) {
     for (Index i = 0; i < k.y.rows; ++i)
       for (Index o = 0; o < k.y.columns; ++o)
-        k.y(i, o) = (k.bias != nullptr ? k.bias[o] : T(0)) + eigen::dot(&k.x(i, 0), &k.w(o, 0), k.x.columns);
+        k.y(i, o) = (k.bias != nullptr ? k.bias[o] : T(0)) + eigen::dot(&k.x(i, 0), &k.w(o, 0), k.x.columns) +
+                    (k.base.data != nullptr ? k.base(i, o) : T(0));
     return;
   }
-  eigen::multiply<Context<Eigen<T>>, T>(
-      ctx, k.y.rows, k.y.columns, k.x.columns, eigen::by_rows(k.x.data, k.x.stride),
-      eigen::transposed(k.w.data, k.w.stride), {k.y.data, k.y.stride, k.bias});
+  eigen::multiply<Context<Eigen<T>>, T>(ctx, k.y.rows, k.y.columns, k.x.columns,
+                                        eigen::by_rows(k.x.data, k.x.stride),
+                                        eigen::transposed(k.w.data, k.w.stride),
+                                        {k.y.data, k.y.stride, k.bias, false, k.base.data, k.base.stride});
 }
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
   eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns,
                                         eigen::by_rows(k.dy.data, k.dy.stride),
-                                        eigen::by_rows(k.w.data, k.w.stride), {k.dx.data, k.dx.stride});
+                                        eigen::by_rows(k.w.data, k.w.stride),
+                                        {k.dx.data, k.dx.stride, nullptr, false, k.base.data, k.base.stride});
 }
 
 template <class T>
