@@ -2,6 +2,7 @@
 
 #include <array>
 #include <sma/compose/chain.hpp>
+#include <utility>
 
 namespace sma {
 
@@ -30,7 +31,7 @@ constexpr bool check_repeat() {
 
 /// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
 /// Parameters of layer i stand under "i.". What passes between two layers is not kept where a layer makes it again in backward from
-/// what it keeps itself.
+/// what it keeps itself. Layers in which shards meet sum their gradients over them one by one, in memory for two layers a shard.
 template <Index N, class L>
 struct Repeat {
   using module_type = Repeat;
@@ -43,6 +44,7 @@ struct Repeat {
   static constexpr bool streamable = is_streamable<L>();
   static constexpr bool made_again =
       recompute_of<canonical<L>>() == Recompute::from_kept && rebases<canonical<L>>();
+  static constexpr bool sums_gradients = couples_batch<L>() && N > 2;
   using Children = sma::Children<Child<"", L, N>>;
 
   template <class S>
@@ -88,7 +90,7 @@ struct Repeat {
           L::rebase(saved.parts[static_cast<std::size_t>(i)], Rows<const S, input_width>(x));
         }
       }
-      L::backward(ctx, s, dy, out, child<0>(w, i), child<0>(g, i), saved.parts[static_cast<std::size_t>(i)]);
+      layer_backward(ctx, s, dy, out, child<0>(w, i), g, i, saved.parts[static_cast<std::size_t>(i)]);
       dy = out;
     }
   }
@@ -105,6 +107,26 @@ struct Repeat {
       step_module(ctx, s, x, out, child<0>(w, i), stream.parts[static_cast<std::size_t>(i)]);
       x = out;
     }
+  }
+
+ private:
+  template <class C, class S>
+  static void layer_backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
+                             Rows<S, input_width> dx, Weights<L, S> w, Gradients<Repeat, S> g, Index i,
+                             saved_of<L, S>& saved) {
+    if constexpr (sums_gradients && C::sums_gradients) {
+      if (ctx.batch_gradients != nullptr) {
+        // Layers take the memory of the first two in turn: what the layer before left has been added when this one's is.
+        const Gradients<L, S> own = child<0>(g, i % 2);
+        ctx.launch(kernels::Fill<S>{own.data, parameter_count<L>, S(0)});
+        S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
+        L::backward(ctx, s, dy, dx, w, own, saved);
+        ctx.batch_gradients = batch;
+        ctx.sum_gradients(own.data, child<0>(g, i).data, parameter_count<L>);
+        return;
+      }
+    }
+    L::backward(ctx, s, dy, dx, w, child<0>(g, i), saved);
   }
 };
 

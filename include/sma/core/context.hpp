@@ -58,6 +58,9 @@ class Context {
   Index lane = 0;
   Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
+  /// Gradients of this shard, and the whole batch's, which lie alike. Null where the network sums over shards after the pass.
+  Scalar* own_gradients = nullptr;
+  Scalar* batch_gradients = nullptr;
   /// Scratch memory shared with shards that never run at the same time as this one; or null.
   Arena<Backend>* turns = nullptr;
 
@@ -96,6 +99,18 @@ class Context {
   /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none.
   void all_reduce(Scalar* data, Index count) {
     if (reducer != nullptr) reducer->all_reduce(lane, data, count);
+  }
+
+  /// Whether shards that meet can sum their gradients on the way, so that a part of a network needs no memory for those of another.
+  static constexpr bool sums_gradients =
+      requires(Reducer& r, const Scalar* mine, Scalar* total) { r.sum_into(Index{}, mine, total, Index{}); };
+
+  /// Adds `count` gradients of every shard to the batch's gradients at `place`, given as this shard's memory for them. Every
+  /// shard must call it. `mine` must not change before this shard has met the others once more.
+  void sum_gradients(const Scalar* mine, const Scalar* place, Index count)
+    requires(sums_gradients)
+  {
+    reducer->sum_into(lane, mine, batch_gradients + (place - own_gradients), count);
   }
 
   /// The random numbers of module instance `instance` in this step; `use` tells apart several uses inside a module.

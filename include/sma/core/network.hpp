@@ -51,6 +51,12 @@ class DeviceBuffer {
  public:
   DeviceBuffer() = default;
   explicit DeviceBuffer(Index count) { grow(count); }
+  /// Not zeroed: pages that nobody writes take no memory where the system gives them when they are touched.
+  static DeviceBuffer unset(Index count) {
+    DeviceBuffer buffer;
+    buffer.allocate(count);
+    return buffer;
+  }
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
   DeviceBuffer(DeviceBuffer&& o) noexcept
@@ -68,8 +74,7 @@ class DeviceBuffer {
   void grow(Index count) {
     if (count <= size_ && data_ != nullptr) return;
     if (data_ != nullptr) Backend::deallocate(data_);
-    size_ = std::max<Index>(count, 1);
-    data_ = static_cast<T*>(Backend::allocate(static_cast<std::size_t>(size_) * sizeof(T)));
+    allocate(count);
     fill(T{});
   }
   void fill(T value) { Backend::for_each_index(size_, kernels::Fill<T>{data_, size_, value}); }
@@ -83,9 +88,50 @@ class DeviceBuffer {
   [[nodiscard]] Index size() const { return size_; }
 
  private:
+  void allocate(Index count) {
+    size_ = std::max<Index>(count, 1);
+    data_ = static_cast<T*>(Backend::allocate(static_cast<std::size_t>(size_) * sizeof(T)));
+  }
+
   T* data_ = nullptr;
   Index size_ = 0;
 };
+
+/// Parameters begin .. end - 1.
+struct ParameterRange {
+  Index begin, end;
+};
+
+/// Appends the parameters of M, the first of which is `at`, whose gradients M does not sum over meeting shards itself (`Repeat`).
+template <class M>
+void append_unsummed(Index at, std::vector<ParameterRange>& out) {
+  constexpr bool sums = [] {
+    if constexpr (requires { M::sums_gradients; })
+      return M::sums_gradients;
+    else
+      return false;
+  }();
+  if constexpr (!sums) {
+    const auto append = [&](Index begin, Index count) {
+      if (count == 0) return;
+      if (!out.empty() && out.back().end == begin)
+        out.back().end += count;
+      else
+        out.push_back({begin, begin + count});
+    };
+    append(at, own_extent<M>.weights);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (
+          [&] {
+            using Entry = typename children_of<M>::template at<I>;
+            for (Index k = 0; k < Entry::count; ++k)
+              append_unsummed<typename Entry::module>(
+                  at + child_offset<M, I>().weights + k * parameter_count<typename Entry::module>, out);
+          }(),
+          ...);
+    }(std::make_index_sequence<children_of<M>::size>{});
+  }
+}
 
 /// f from `first` on.
 template <class F>
@@ -147,12 +193,13 @@ class Network {
         weights_(parameter_count),
         gradients_(parameter_count),
         buffers_(extent_of<Description>.buffers),
-        lane_gradients_(options_.lanes * parameter_count),
+        lane_gradients_(decltype(lane_gradients_)::unset(options_.lanes * parameter_count)),
         metrics_(static_cast<std::size_t>(extent_of<Description>.metrics)),
         lane_metrics_(options_.lanes * extent_of<Description>.metrics),
         lanes_(static_cast<std::size_t>(options_.lanes)),
         scratch_(static_cast<std::size_t>(options_.lanes)) {
     settings_.seed = seed.value;
+    detail::append_unsummed<Description>(0, unsummed_);
     for (auto& lane : lanes_) lane = std::make_unique<Lane>();
     std::vector<Scalar> w(static_cast<std::size_t>(parameter_count));
     std::vector<Scalar> b(static_cast<std::size_t>(extent_of<Description>.buffers));
@@ -564,6 +611,8 @@ class Network {
     l.context.turns = &scratch_[static_cast<std::size_t>(place)];
     l.context.trace = nullptr;
     l.context.trace_columns = trace_width;
+    l.context.own_gradients = lane_gradients_.data() + lane * parameter_count;
+    l.context.batch_gradients = sums_on_the_way() ? gradients_.data() : nullptr;
     l.context.reset();
     return l;
   }
@@ -580,9 +629,22 @@ class Network {
           l.saved);
   }
 
+  /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
+  [[nodiscard]] bool sums_on_the_way() const {
+    return couples_batch<Description>() && Ctx::sums_gradients && used_lanes_ > 1;
+  }
+  /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.
+  template <class F>
+  void for_each_left(const F& f) const {
+    if (!sums_on_the_way()) return f(Index{0}, parameter_count);
+    for (const auto& [begin, end] : unsummed_) f(begin, end - begin);
+  }
+
   void zero_lane_gradients(Lane& l, Index lane) {
-    l.context.launch(
-        kernels::Fill<Scalar>{lane_gradients_.data() + lane * parameter_count, parameter_count, Scalar(0)});
+    Scalar* own = lane_gradients_.data() + lane * parameter_count;
+    for_each_left([&](Index begin, Index count) {
+      l.context.launch(kernels::Fill<Scalar>{own + begin, count, Scalar(0)});
+    });
   }
 
   SMA_NOINLINE void run_backward(Lane& l, Index lane, Rows<const Scalar, output_width> dy,
@@ -616,10 +678,11 @@ class Network {
           metrics_[static_cast<std::size_t>(i)] +=
               host_metrics_[static_cast<std::size_t>(lane * metrics + i)];
     }
-    if (gradients)
-      for_each_index(parameter_count,
-                     detail::SumLanes<Scalar>{lane_gradients_.data(), used_lanes_, parameter_count,
-                                              parameter_count, gradients_.data()});
+    if (!gradients) return;
+    for_each_left([&](Index begin, Index count) {
+      for_each_index(count, detail::SumLanes<Scalar>{lane_gradients_.data() + begin, used_lanes_,
+                                                     parameter_count, count, gradients_.data() + begin});
+    });
   }
 
   [[nodiscard]] const Scalar* output_host() const {
@@ -636,8 +699,9 @@ class Network {
   detail::DeviceBuffer<B, Scalar> gradients_;       // (parameters)
   detail::DeviceBuffer<B, Scalar> buffers_;         // (buffers)
   detail::DeviceBuffer<B, Scalar> lane_gradients_;  // (lanes, parameters)
-  std::vector<double> metrics_;                     // (metrics)
-  detail::DeviceBuffer<B, double> lane_metrics_;    // (lanes, metrics)
+  std::vector<detail::ParameterRange> unsummed_;
+  std::vector<double> metrics_;                   // (metrics)
+  detail::DeviceBuffer<B, double> lane_metrics_;  // (lanes, metrics)
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Arena<B>> scratch_;     // (places), of lanes that run one after the other

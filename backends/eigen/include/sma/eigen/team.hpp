@@ -43,6 +43,12 @@ class Team {
     void all_reduce(Index lane, T* data, Index count) {
       team_->all_reduce(lane, data, count);
     }
+    /// total[i] += sum over lanes of what their `mine` hold, added in lane order; each lane adds a part of them. `mine` must not
+    /// change until the lane's next call of this or of all_reduce, nor total be read until then.
+    template <class T>
+    void sum_into(Index lane, const T* mine, T* total, Index count) {
+      team_->sum_into(lane, mine, total, count);
+    }
 
    private:
     friend class Team;
@@ -100,6 +106,7 @@ class Team {
   struct Slot {
     std::vector<unsigned char> data[2];
     std::size_t uses = 0;
+    const void* part = nullptr;
     bool done = false;
     std::unique_ptr<std::condition_variable> wake = std::make_unique<std::condition_variable>();
 
@@ -192,6 +199,18 @@ class Team {
     for (Index other = 0; other < job_lanes_; ++other) {
       const T* theirs = reinterpret_cast<const T*>(slot_of(other).data[turn].data());
       for (Index i = 0; i < count; ++i) data[i] += theirs[i];
+    }
+  }
+
+  template <class T>
+  void sum_into(Index lane, const T* mine, T* total, Index count) {
+    slot_of(lane).part = mine;
+    meet(lane);
+    const Index begin = count * lane / job_lanes_;
+    const Index end = count * (lane + 1) / job_lanes_;
+    for (Index other = 0; other < job_lanes_; ++other) {
+      const T* theirs = static_cast<const T*>(slot_of(other).part);
+      for (Index i = begin; i < end; ++i) total[i] += theirs[i];
     }
   }
 
