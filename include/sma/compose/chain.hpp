@@ -198,11 +198,20 @@ struct Chain {
                             Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
-    // Gradients between parts take turns, the last one in `ping`.
+    // Gradients between parts take turns: that of the last part's input in `ping`, those that dx is not made from in dx if they fit.
     constexpr auto kBetween = std::make_index_sequence<size - 1>{};
-    S* ping = ctx.template scratch<S>(largest_gradient<size % 2>(saved, kBetween));
-    S* pong = ctx.template scratch<S>(largest_gradient<1 - size % 2>(saved, kBetween));
-    backward_from<size - 1>(ctx, dy, base, dx, w, g, saved, ping, pong);
+    S* gradients[2];
+    for (const std::size_t turn : {0, 1}) {
+      const Index count =
+          turn == size % 2 ? largest_gradient<0>(saved, kBetween) : largest_gradient<1>(saved, kBetween);
+      S* room = nullptr;
+      if constexpr (!takes_tokens)
+        if (turn != size % 2 && base.data != dx.data && dx.stride == input_width &&
+            dx.rows * input_width >= count)
+          room = dx.data;
+      gradients[turn] = room != nullptr ? room : ctx.template scratch<S>(count);
+    }
+    backward_from<size - 1>(ctx, dy, base, dx, w, g, saved, gradients[0], gradients[1]);
   }
 
   template <class S>

@@ -77,8 +77,10 @@ struct Repeat {
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
                        Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
-    Rows<S, input_width> spare[2];
-    for (auto& rows : spare) rows = ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
+    // Gradients between layers take turns, the last but one in dx.
+    const Rows<S, input_width> spare[2] = {
+        dx ? dx : ctx.template scratch_rows<input_width>(N > 2 ? s.rows : 0),
+        ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0)};
     for (Index i = N - 1; i >= 0; --i) {
       const Rows<S, input_width> out = i > 0 ? spare[i % 2] : dx;
       auto scope = ctx.scope();
