@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <sma/core/module.hpp>
 #include <sma/kernels/activations.hpp>
@@ -89,10 +90,6 @@ struct Ema {
   template <class S>
   struct Saved {
     sma::Rows<const S, Width> x;
-    S* p;       // (R, N), sigmoid(delta)
-    S* a;       // (R, N), sigmoid(alpha)
-    S* decay;   // (R, N), q
-    S* weight;  // (R, N), h
   };
 
   /// Constant size: the states, the coefficients (computed at the first step after a reset), and the last K inputs.
@@ -109,12 +106,12 @@ struct Ema {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                       sma::Weights<Ema, S> w, Saved<S>& saved) {
-    saved = {x, ctx.template keep<S>(size), ctx.template keep<S>(size), ctx.template keep<S>(size),
-             ctx.template keep<S>(size)};
-    coefficients(ctx, w, saved.p, saved.a, saved.decay, saved.weight);
+    saved.x = x;
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    auto scope = ctx.scope();
+    const Coefficients<S> made = coefficients(ctx, w);
     ctx.launch(sma::kernels::DecayForward<S, Width, States, false, Bidirectional>{
-        s, x, y, saved.decay, saved.weight, omega.data, Truncation});
+        s, x, y, made.decay, made.weight, omega.data, Truncation});
   }
 
   template <class S>
@@ -128,13 +125,14 @@ struct Ema {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     const auto [ddelta, dalpha, dbeta, dgamma, domega] = g.tensors();
     auto scope = ctx.scope();
+    const Coefficients<S> made = coefficients(ctx, w);
     S* ddecay = ctx.template scratch<S>(size);
     S* dweight = ctx.template scratch<S>(size);
     ctx.launch(sma::kernels::Fill<S>{ddecay, size, S(0)});
     ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
     ctx.launch(sma::kernels::DecayBackward<S, Width, States, Bidirectional>{
-        s, saved.x, dy, dx, saved.decay, saved.weight, omega.data, Truncation, ddecay, dweight, domega.data});
-    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{saved.p, saved.a, beta.data, gamma.data, ddecay,
+        s, saved.x, dy, dx, made.decay, made.weight, omega.data, Truncation, ddecay, dweight, domega.data});
+    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{made.p, made.a, beta.data, gamma.data, ddecay,
                                                            dweight, size, ddelta.data, dalpha.data,
                                                            dbeta.data, dgamma.data});
   }
@@ -147,8 +145,9 @@ struct Ema {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     if (stream.steps == 0) {
       auto scope = ctx.scope();
-      coefficients(ctx, w, ctx.template scratch<S>(size), ctx.template scratch<S>(size), stream.decay,
-                   stream.weight);
+      const Coefficients<S> made = coefficients(ctx, w);
+      std::copy_n(made.decay, size, stream.decay);
+      std::copy_n(made.weight, size, stream.weight);
       if constexpr (Truncation > 0)
         for (Index i = 0; i < size; ++i)
           stream.cut[i] = sma::kernels::vanishing_power(stream.decay[i], Truncation);
@@ -165,13 +164,26 @@ struct Ema {
   }
 
  private:
+  template <class S>
+  struct Coefficients {
+    S* p;       // (R, N), sigmoid(delta)
+    S* a;       // (R, N), sigmoid(alpha)
+    S* decay;   // (R, N), q
+    S* weight;  // (R, N), h
+  };
+
+  /// In memory of the enclosing scope.
   template <class C, class S>
-  static void coefficients(C& ctx, const sma::Weights<Ema, S>& w, S* p, S* a, S* decay, S* weight) {
+  static Coefficients<S> coefficients(C& ctx, const sma::Weights<Ema, S>& w) {
     using Sigmoid = sma::kernels::Apply<S, States, sma::functions::Sigmoid>;
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
-    ctx.launch(Sigmoid{{delta.data, rows}, {p, rows}});
-    ctx.launch(Sigmoid{{alpha.data, rows}, {a, rows}});
-    ctx.launch(kernels::EmaCoefficients<S, States>{p, a, beta.data, gamma.data, size, decay, weight});
+    const Coefficients<S> made{ctx.template scratch<S>(size), ctx.template scratch<S>(size),
+                               ctx.template scratch<S>(size), ctx.template scratch<S>(size)};
+    ctx.launch(Sigmoid{{delta.data, rows}, {made.p, rows}});
+    ctx.launch(Sigmoid{{alpha.data, rows}, {made.a, rows}});
+    ctx.launch(kernels::EmaCoefficients<S, States>{made.p, made.a, beta.data, gamma.data, size, made.decay,
+                                                   made.weight});
+    return made;
   }
 };
 

@@ -44,6 +44,8 @@ struct Repeat {
   static constexpr bool streamable = is_streamable<L>();
   static constexpr bool made_again =
       recompute_of<canonical<L>>() == Recompute::from_kept && rebases<canonical<L>>();
+  static constexpr Recompute recompute =
+      recompute_of<canonical<L>>() == Recompute::from_kept ? Recompute::from_kept : Recompute::never;
   static constexpr bool sums_gradients = couples_batch<L>() && N > 2;
   using Children = sma::Children<Child<"", L, N>>;
 
@@ -95,6 +97,14 @@ struct Repeat {
       layer_backward(ctx, s, dy, out, child<0>(w, i), g, i, saved.parts[static_cast<std::size_t>(i)]);
       dy = out;
     }
+  }
+
+  template <class C, class S>
+  static void again(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                    Weights<Repeat, S> w, Saved<S>& saved)
+    requires(recompute != Recompute::never)
+  {
+    L::again(ctx, s, x, y, child<0>(w, N - 1), saved.parts[static_cast<std::size_t>(N) - 1]);
   }
 
   template <class C, class S>

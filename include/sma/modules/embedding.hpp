@@ -80,19 +80,28 @@ SMA_HD T position_code(Position t, Index c) {
   return static_cast<T>(c < half ? std::sin(angle) : std::cos(angle));
 }
 
+/// code = the rows' position codes.
 template <class T, Index Width>
-struct AddPosition {
+struct PositionCodes {
   const Position* positions;
+  Rows<T, Width> code;
+  SMA_HD Index extent() const { return code.rows; }
+  SMA_HD void operator()(Index i) const {
+    for (Index c = 0; c < Width; ++c) code(i, c) = position_code<T, Width>(positions[i], c);
+  }
+};
+
+/// y = x + scale * y.
+template <class T, Index Width>
+struct AddToScaled {
   Rows<const T, Width> x;
-  Rows<T, Width> y;
-  Rows<T, Width> code;  // kept for backward
   const T* scale;
+  Rows<T, Width> y;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
-    for (Index c = 0; c < Width; ++c) {
-      code(i, c) = position_code<T, Width>(positions[i], c);
-      y(i, c) = x(i, c) + scale[0] * code(i, c);
-    }
+    const T* from = x.row(i);
+    T* to = y.row(i);
+    for (Index c = 0; c < Width; ++c) to[c] = from[c] + scale[0] * to[c];
   }
 };
 
@@ -189,6 +198,7 @@ struct AbsolutePosition {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
+  static constexpr bool forgets_input = true;
 
   struct InitialScale {
     static double value(RandomSequence&, Index) { return 1.0 / std::sqrt(static_cast<double>(Width)); }
@@ -196,22 +206,23 @@ struct AbsolutePosition {
   using Parameters = sma::Parameters<Param<"scale", Shape<1>, InitialScale>>;
 
   template <class S>
-  struct Saved {
-    Rows<S, Width> code;
-  };
+  struct Saved {};
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
-                      Weights<AbsolutePosition, S> w, Saved<S>& saved) {
-    saved.code = ctx.template keep_rows<Width>(x.rows);
-    ctx.launch(kernels::AddPosition<S, Width>{s.positions, x, y, saved.code, w.data});
+                      Weights<AbsolutePosition, S> w, Saved<S>&) {
+    ctx.launch(kernels::PositionCodes<S, Width>{s.positions, y});
+    ctx.launch(kernels::AddToScaled<S, Width>{x, w.data, y});
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<AbsolutePosition, S>, Gradients<AbsolutePosition, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
+                       Weights<AbsolutePosition, S>, Gradients<AbsolutePosition, S> g, Saved<S>&) {
     using Dot = kernels::RowDotTerm<S, Width>;
-    ctx.launch(kernels::ColumnSum<S, 1, Dot>{dy.rows, Dot{dy, saved.code}, g.data});
+    auto scope = ctx.scope();
+    const auto code = ctx.template scratch_rows<Width>(dy.rows);
+    ctx.launch(kernels::PositionCodes<S, Width>{s.positions, code});
+    ctx.launch(kernels::ColumnSum<S, 1, Dot>{dy.rows, Dot{dy, code}, g.data});
     if (dx) ctx.launch(kernels::CopyRows<S, Width>{dy, dx});
   }
 };

@@ -22,8 +22,26 @@ inline void sines_and_cosines(Position t, const double* f, Index count, double* 
   }
 }
 
-/// Rows from which on the tables pay.
+/// Rows from which on a row of the second table pays.
 inline constexpr Index kPositionTableRows = 128;
+
+/// sin(t f_i) and cos(t f_i) for the time steps below kFine. Made once a program.
+template <Index Half>
+struct PositionTable {
+  static constexpr Position kFine = 64;
+  double frequency[Half];
+  double sine[kFine][Half];
+  double cosine[kFine][Half];
+
+  PositionTable() {
+    for (Index i = 0; i < Half; ++i) frequency[i] = kernels::position_frequency<2 * Half>(i);
+    for (Position t = 0; t < kFine; ++t) sines_and_cosines(t, frequency, Half, sine[t], cosine[t]);
+  }
+  static const PositionTable& get() {
+    static const PositionTable table;
+    return table;
+  }
+};
 
 }  // namespace eigen
 
@@ -31,40 +49,30 @@ inline constexpr Index kPositionTableRows = 128;
 /// changes rarely, because positions ascend inside a sequence. All in double: closer to the exact code than the plain form,
 /// whose angle is rounded.
 template <class T, Index Width>
-void run(Context<Eigen<T>>& ctx, const kernels::AddPosition<T, Width>& k) {
-  if (k.y.rows < eigen::kPositionTableRows) {
-    for (Index i = 0; i < k.y.rows; ++i) k(i);
+void run(Context<Eigen<T>>&, const kernels::PositionCodes<T, Width>& k) {
+  if (k.code.rows < eigen::kPositionTableRows) {
+    for (Index i = 0; i < k.code.rows; ++i) k(i);
     return;
   }
   constexpr Index kHalf = Width / 2;
-  constexpr Position kFine = 64;
-  const auto scope = ctx.scope();
-  double* const frequency = ctx.template scratch<double>(kHalf);
-  double* const coarse_sine = ctx.template scratch<double>(kHalf);
-  double* const coarse_cosine = ctx.template scratch<double>(kHalf);
-  double* const fine_sine = ctx.template scratch<double>(kFine * kHalf);
-  double* const fine_cosine = ctx.template scratch<double>(kFine * kHalf);
-  for (Index i = 0; i < kHalf; ++i) frequency[i] = kernels::position_frequency<Width>(i);
-  for (Position b = 0; b < kFine; ++b)
-    eigen::sines_and_cosines(b, frequency, kHalf, fine_sine + b * kHalf, fine_cosine + b * kHalf);
-  const T scale = k.scale[0];
+  using Table = eigen::PositionTable<kHalf>;
+  const Table& fine = Table::get();
+  double coarse_sine[kHalf];
+  double coarse_cosine[kHalf];
   Position coarse = -1;  // no multiple of 64
-  for (Index row = 0; row < k.y.rows; ++row) {
-    const Position fine = k.positions[row] & (kFine - 1);
-    if (coarse != k.positions[row] - fine) {
-      coarse = k.positions[row] - fine;
-      eigen::sines_and_cosines(coarse, frequency, kHalf, coarse_sine, coarse_cosine);
+  for (Index row = 0; row < k.code.rows; ++row) {
+    const Position rest = k.positions[row] & (Table::kFine - 1);
+    if (coarse != k.positions[row] - rest) {
+      coarse = k.positions[row] - rest;
+      eigen::sines_and_cosines(coarse, fine.frequency, kHalf, coarse_sine, coarse_cosine);
     }
-    const double* const sine = fine_sine + fine * kHalf;
-    const double* const cosine = fine_cosine + fine * kHalf;
+    const double* const sine = fine.sine[rest];
+    const double* const cosine = fine.cosine[rest];
     T* const code = k.code.row(row);
     for (Index i = 0; i < kHalf; ++i) {
       code[i] = static_cast<T>(coarse_sine[i] * cosine[i] + coarse_cosine[i] * sine[i]);
       code[kHalf + i] = static_cast<T>(coarse_cosine[i] * cosine[i] - coarse_sine[i] * sine[i]);
     }
-    const T* const x = k.x.row(row);
-    T* const y = k.y.row(row);
-    for (Index c = 0; c < Width; ++c) y[c] = x[c] + scale * code[c];
   }
 }
 
