@@ -150,6 +150,7 @@ struct GatedAttention {
   static constexpr bool causal = Causal;
   static constexpr bool streamable = Causal && Span::size > 0;
   static constexpr Index inner_width = QueryWidth + 2 * ValueWidth;
+  static constexpr bool dots_output = true;
   static constexpr bool valid = detail::check_positions<QueryWidth, Span, PositionKind>();
 
   using Mix = sma::Linear<Width, inner_width>;
@@ -227,6 +228,13 @@ struct GatedAttention {
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
                        sma::Weights<GatedAttention, S> w, sma::Gradients<GatedAttention, S> g,
                        Saved<S>& saved) {
+    backward_with_dots(ctx, s, dy, static_cast<S*>(nullptr), dx, w, g, saved);
+  }
+
+  template <class C, class S>
+  static void backward_with_dots(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, S* dots,
+                                 sma::Rows<S, Width> dx, sma::Weights<GatedAttention, S> w,
+                                 sma::Gradients<GatedAttention, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
     const auto dinner = ctx.template scratch_rows<inner_width>(s.rows);
     {
@@ -247,6 +255,9 @@ struct GatedAttention {
       ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(inner), gated});
       sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
                                    dout.data + Width * ValueWidth, dg);
+      if (dots != nullptr)
+        ctx.launch(sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg, dy,
+                                                                  out.data + Width * ValueWidth, dots});
       ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg, gate(dinner)});
       ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
           problem(s, w, parts), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});

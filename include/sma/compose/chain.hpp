@@ -107,6 +107,17 @@ constexpr Recompute chain_recompute() {
     return how[last - 1] == Recompute::never ? Recompute::from_kept : Recompute::never;
 }
 
+/// The part of a chain that dots the chain's output: the last one, or the one before if the last one scales its elements;
+/// or the number of parts.
+template <class... Ms>
+constexpr std::size_t dotting_part() {
+  constexpr std::size_t size = sizeof...(Ms);
+  constexpr bool dots[] = {dots_output<canonical<Ms>>()...};
+  constexpr bool scales[] = {scales_elements<canonical<Ms>>()...};
+  if (dots[size - 1]) return size - 1;
+  return size > 1 && scales[size - 1] && dots[std::max<std::size_t>(size, 2) - 2] ? size - 2 : size;
+}
+
 template <class... Ms>
 using first_of = std::tuple_element_t<0, std::tuple<Ms...>>;
 template <class... Ms>
@@ -138,6 +149,7 @@ struct Chain {
     return n;
   }();
   static constexpr Recompute recompute = detail::chain_recompute<Ms...>();
+  static constexpr bool dots_output = detail::dotting_part<Ms...>() < size;
   using Children = detail::indexed_children<Ms...>;
   template <std::size_t I>
   using part = child_module<Chain, I>;
@@ -197,21 +209,15 @@ struct Chain {
   static void backward_onto(C& ctx, const Sequences&, Rows<const S, output_width> dy,
                             Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved) {
-    auto scope = ctx.scope();
-    // Gradients between parts take turns: that of the last part's input in `ping`, those that dx is not made from in dx if they fit.
-    constexpr auto kBetween = std::make_index_sequence<size - 1>{};
-    S* gradients[2];
-    for (const std::size_t turn : {0, 1}) {
-      const Index count =
-          turn == size % 2 ? largest_gradient<0>(saved, kBetween) : largest_gradient<1>(saved, kBetween);
-      S* room = nullptr;
-      if constexpr (!takes_tokens)
-        if (turn != size % 2 && base.data != dx.data && dx.stride == input_width &&
-            dx.rows * input_width >= count)
-          room = dx.data;
-      gradients[turn] = room != nullptr ? room : ctx.template scratch<S>(count);
-    }
-    backward_from<size - 1>(ctx, dy, base, dx, w, g, saved, gradients[0], gradients[1]);
+    backward_all(ctx, dy, static_cast<S*>(nullptr), base, dx, w, g, saved);
+  }
+
+  template <class C, class DX, class S>
+  static void backward_with_dots(C& ctx, const Sequences&, Rows<const S, output_width> dy, S* dots, DX dx,
+                                 Weights<Chain, S> w, Gradients<Chain, S> g, Saved<S>& saved)
+    requires(dots_output)
+  {
+    backward_all(ctx, dy, dots, Rows<const input_element<Chain, S>, input_width>{}, dx, w, g, saved);
   }
 
   template <class S>
@@ -300,6 +306,28 @@ struct Chain {
     }
   }
 
+  template <class C, class DX, class S>
+  static void backward_all(C& ctx, Rows<const S, output_width> dy, S* dots,
+                           Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
+                           Gradients<Chain, S> g, Saved<S>& saved) {
+    auto scope = ctx.scope();
+    // Gradients between parts take turns: that of the last part's input in the first of these, those that dx is not made from in dx
+    // if they fit.
+    constexpr auto kBetween = std::make_index_sequence<size - 1>{};
+    S* gradients[2];
+    for (const std::size_t turn : {0, 1}) {
+      const Index count =
+          turn == size % 2 ? largest_gradient<0>(saved, kBetween) : largest_gradient<1>(saved, kBetween);
+      S* room = nullptr;
+      if constexpr (!takes_tokens)
+        if (turn != size % 2 && base.data != dx.data && dx.stride == input_width &&
+            dx.rows * input_width >= count)
+          room = dx.data;
+      gradients[turn] = room != nullptr ? room : ctx.template scratch<S>(count);
+    }
+    backward_from<size - 1>(ctx, dy, dots, base, dx, w, g, saved, gradients[0], gradients[1]);
+  }
+
   /// Numbers of the largest gradient between parts I and I + 1, I even or odd.
   template <std::size_t Odd, class S, std::size_t... I>
   static Index largest_gradient(const Saved<S>& saved, std::index_sequence<I...>) {
@@ -308,27 +336,35 @@ struct Chain {
   }
 
   template <std::size_t I, class C, class DX, class S>
-  static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy,
+  static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy, S* dots,
                             Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, S* ping, S* pong) {
-    const Sequences& s = saved.sequences[I];
     if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
     if constexpr (I == 0) {
-      auto scope = scope_of<part<I>>(ctx);
-      if constexpr (takes_tokens)
-        part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
-      else
-        sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      part_backward<I>(ctx, dy, dots, base, dx, w, g, saved);
     } else {
       constexpr Index width = part<I>::input_width;
-      const Rows<S, width> between{ping, s.rows};
-      {
-        auto scope = scope_of<part<I>>(ctx);
-        if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
-        part<I>::backward(ctx, s, dy, between, child<I>(w), child<I>(g), std::get<I>(saved.parts));
-      }
-      backward_from<I - 1>(ctx, Rows<const S, width>(between), base, dx, w, g, saved, pong, ping);
+      const Rows<S, width> between{ping, saved.sequences[I].rows};
+      part_backward<I>(ctx, dy, dots, Rows<const S, width>{}, between, w, g, saved);
+      backward_from<I - 1>(ctx, Rows<const S, width>(between), dots, base, dx, w, g, saved, pong, ping);
     }
+  }
+
+  template <std::size_t I, class C, class Base, class DX, class S>
+  static void part_backward(C& ctx, Rows<const S, part<I>::output_width> dy, [[maybe_unused]] S* dots,
+                            [[maybe_unused]] Base base, DX dx, Weights<Chain, S> w, Gradients<Chain, S> g,
+                            Saved<S>& saved) {
+    auto scope = scope_of<part<I>>(ctx);
+    if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
+    const Sequences& s = saved.sequences[I];
+    auto& own = std::get<I>(saved.parts);
+    if constexpr (I == detail::dotting_part<Ms...>())
+      if (dots != nullptr)
+        return part<I>::backward_with_dots(ctx, s, dy, dots, dx, child<I>(w), child<I>(g), own);
+    if constexpr (I == 0 && !takes_tokens)
+      sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), own);
+    else
+      part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), own);
   }
 
   /// Part I's input is made again for it alone, so that it can live in memory for its call.

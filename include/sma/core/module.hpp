@@ -257,6 +257,24 @@ constexpr bool forgets_input() {
     return false;
 }
 
+/// `backward_with_dots` gives backward's dy . y, a number a row, without that anybody keeps y.
+template <class M>
+constexpr bool dots_output() {
+  if constexpr (requires { M::dots_output; })
+    return M::dots_output;
+  else
+    return false;
+}
+
+/// Elements of the output are those of the input times numbers that do not depend on it, so that dy . y = dx . x.
+template <class M>
+constexpr bool scales_elements() {
+  if constexpr (requires { M::scales_elements; })
+    return M::scales_elements;
+  else
+    return false;
+}
+
 /// Input elements are `Token`s rather than the network's scalar.
 template <class M>
 constexpr bool takes_tokens() {

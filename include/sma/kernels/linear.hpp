@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/core/views.hpp>
+#include <sma/kernels/elementwise.hpp>
 
 /// The three matrix products of a linear layer, plain forms: one index is one output element.
 /// Sizes are run-time numbers here so that a backend's matrix product is compiled once a scalar type.
@@ -74,6 +75,24 @@ struct LinearBackwardWeight {
     T sum = 0;
     for (Index i = 0; i < dy.rows; ++i) sum += dy(i, o);
     dbias[o] += sum;
+  }
+};
+
+/// dots[i] = dy[i] . y[i] of y = x w^T + bias without y: dx[i] . x[i] + dy[i] . bias.
+template <class T, Index In, Index Out>
+struct LinearDots {
+  Rows<const T, In> x, dx;
+  Rows<const T, Out> dy;
+  const T* bias;  // (Out)
+  T* dots;        // (rows)
+  SMA_HD Index extent() const { return dy.rows; }
+  SMA_HD void operator()(Index i) const {
+    const T* px = x.row(i);
+    const T* pdx = dx.row(i);
+    const T* pdy = dy.row(i);
+    const T* pb = bias;
+    dots[i] = row_sum<T, In>([px, pdx](Index j) { return px[j] * pdx[j]; }) +
+              row_sum<T, Out>([pdy, pb](Index j) { return pdy[j] * pb[j]; });
   }
 };
 

@@ -64,6 +64,7 @@ struct Dropout {
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
   static constexpr bool forgets_input = true;
+  static constexpr bool scales_elements = true;
   static constexpr double rate = static_cast<double>(Rate::num) / static_cast<double>(Rate::den);
 
   template <class S>

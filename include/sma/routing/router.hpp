@@ -196,7 +196,8 @@ struct Router {
     saved_of<BoundConfigurator, S> configurator;
     Decisions<S, branches> made;
     std::array<Selection, sizeof...(Branches)> selected;
-    std::array<Rows<S, output_width>, sizeof...(Branches)> outputs;  // each branch's compressed output
+    std::array<Rows<S, output_width>, sizeof...(Branches)>
+        outputs;  // each branch's compressed output, unless it dots that itself
     std::tuple<saved_of<typename detail::BranchModule<Branches>::type, S>...> parts;
   };
   template <class S>
@@ -225,7 +226,8 @@ struct Router {
       const Index rows = selected.sequences.rows;
       const auto in = rebases<branch<I>>() ? ctx.template scratch_rows<input_width>(rows)
                                            : ctx.template keep_rows<input_width>(rows);
-      const auto out = ctx.template keep_rows<output_width>(rows);
+      const auto out = dots_output<branch<I>>() ? ctx.template scratch_rows<output_width>(rows)
+                                                : ctx.template keep_rows<output_width>(rows);
       saved.selected[I] = selected;
       saved.outputs[I] = out;
       compress(ctx, selected, x, in);
@@ -262,15 +264,27 @@ struct Router {
       if (dx) gradients[I] = ctx.template scratch_rows<input_width>(rows);
       auto scope = ctx.scope();
       const auto dout = ctx.template scratch_rows<output_width>(rows);
-      ctx.launch(kernels::ScatterRowsBackward<S, output_width>{
-          dy, saved.outputs[I], selected.rows, saved.made.weight + I, dweight + I, branches, dout});
+      const S* weight = saved.made.weight + I;
+      if constexpr (dots_output<branch<I>>())
+        ctx.launch(kernels::GatherWeightedRows<S, output_width>{dy, selected.rows, weight, branches, dout});
+      else
+        ctx.launch(kernels::ScatterRowsBackward<S, output_width>{dy, saved.outputs[I], selected.rows, weight,
+                                                                 dweight + I, branches, dout});
       if constexpr (rebases<branch<I>>()) {
         const auto in = ctx.template scratch_rows<input_width>(rows);
         compress(ctx, selected, saved.x, in);
         branch<I>::rebase(std::get<I>(saved.parts), Rows<const S, input_width>(in));
       }
-      branch<I>::backward(ctx, selected.sequences, Rows<const S, output_width>(dout), gradients[I],
-                          child<I + 1>(w), child<I + 1>(g), std::get<I>(saved.parts));
+      const Rows<const S, output_width> dbranch = dout;
+      if constexpr (dots_output<branch<I>>()) {
+        S* dots = ctx.template scratch<S>(rows);
+        branch<I>::backward_with_dots(ctx, selected.sequences, dbranch, dots, gradients[I], child<I + 1>(w),
+                                      child<I + 1>(g), std::get<I>(saved.parts));
+        ctx.launch(kernels::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + I, branches});
+      } else {
+        branch<I>::backward(ctx, selected.sequences, dbranch, gradients[I], child<I + 1>(w), child<I + 1>(g),
+                            std::get<I>(saved.parts));
+      }
     });
     sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx, child<0>(w),
                                           child<0>(g), saved.configurator);
