@@ -42,21 +42,20 @@ struct QueriesAndKeysBackward {
   }
 };
 
-/// The gradients of y = g r from dy: dr = dy g, and dy becomes dg = dy r.
+/// The gradients of y = g r from dy, in place: r becomes dr = dy g, and dy becomes dg = dy r.
 template <class T, Index V>
 struct GateBackward {
-  sma::Rows<const T, V> g, r;
-  sma::Rows<T, V> dy, dr;
+  sma::Rows<const T, V> g;
+  sma::Rows<T, V> r, dy;
   SMA_HD Index extent() const { return dy.rows; }
   SMA_HD void operator()(Index i) const {
     const T* pg = g.row(i);
-    const T* pr = r.row(i);
+    T* pr = r.row(i);
     T* d = dy.row(i);
-    T* to = dr.row(i);
     for (Index j = 0; j < V; ++j) {
       const T slope = d[j];
-      to[j] = slope * pg[j];
       d[j] = slope * pr[j];
+      pr[j] = slope * pg[j];
     }
   }
 };
@@ -179,7 +178,7 @@ struct GatedAttention {
   template <class S>
   struct Saved {
     sma::Rows<const S, Width> x;
-    sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there
+    sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there, then the gradient
     sma::Rows<S, ValueWidth> g;       // attention's output
     S* normalizer;                    // (rows)
     std::uint8_t* mask;               // (rows, mask_bytes), of v's dropout
@@ -235,10 +234,9 @@ struct GatedAttention {
   static void backward_with_dots(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, S* dots,
                                  sma::Rows<S, Width> dx, sma::Weights<GatedAttention, S> w,
                                  sma::Gradients<GatedAttention, S> g, Saved<S>& saved) {
-    auto scope = ctx.scope();
-    const auto dinner = ctx.template scratch_rows<inner_width>(s.rows);
     {
-      auto inner_scope = ctx.scope();
+      // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
+      auto scope = ctx.scope();
       const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
       ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
       const auto drop = [&](const sma::Rows<const S, ValueWidth>& v,
@@ -247,9 +245,10 @@ struct GatedAttention {
       };
       const Parts<S> parts = parts_of(ctx, s, inner, w, drop);
       const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
+      const auto dv = ctx.template scratch_rows<ValueWidth>(s.rows);
       const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
       const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
-      const auto gated = value(dinner);  // until dv comes there
+      const auto gated = dv;  // until dv comes there
       const auto out = sma::child<1>(w);
       const auto dout = sma::child<1>(g);
       ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(inner), gated});
@@ -258,31 +257,34 @@ struct GatedAttention {
       if (dots != nullptr)
         ctx.launch(sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg, dy,
                                                                   out.data + Width * ValueWidth, dots});
-      ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg, gate(dinner)});
-      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
-          problem(s, w, parts), saved.g, dg, saved.normalizer, dq, dk, value(dinner), table(g)});
-      if (drops(ctx)) drop(value(dinner), value(dinner));
+      ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg});
+      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, w, parts), saved.g, dg,
+                                                                saved.normalizer, dq, dk, dv, table(g)});
+      if (drops(ctx)) drop(dv, dv);
       if constexpr (PositionKind::rotary) {
         ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dq, dq, S(-1)});
         ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dk, dk, S(-1)});
       }
-      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, query(dinner)});
+      const auto z = query(inner);
       S* dgamma = g.data;
       S* dbeta = g.data + 2 * QueryWidth;
       using Product = sma::kernels::ProductTerm<S, QueryWidth>;
       using Element = sma::kernels::ElementTerm<S, QueryWidth>;
+      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, z}, dgamma});
       ctx.launch(
-          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, query(parts.inner)}, dgamma});
-      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, query(parts.inner)},
-                                                                 dgamma + QueryWidth});
+          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, z}, dgamma + QueryWidth});
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dq}, dbeta});
       ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dk}, dbeta + QueryWidth});
+      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
+      constexpr Index before = QueryWidth + ValueWidth;
+      const auto first = saved.mixed.template columns<before>(0);
+      ctx.launch(sma::kernels::MultiplyRows<S, before>{inner.template columns<before>(0), first, first});
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv, value(saved.mixed), value(saved.mixed)});
     }
-    ctx.launch(sma::kernels::MultiplyRows<S, inner_width>{dinner, saved.mixed, dinner});
     const auto mix = sma::child<0>(w);
     const auto dmix = sma::child<0>(g);
-    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dinner), saved.x, mix.data, dmix.data,
-                                 dmix.data + inner_width * Width, dx);
+    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(saved.mixed), saved.x, mix.data,
+                                 dmix.data, dmix.data + inner_width * Width, dx);
   }
 
   template <class C, class S>
