@@ -31,7 +31,7 @@ constexpr bool check_repeat() {
 
 /// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
 /// Parameters of layer i stand under "i.". What passes between two layers is not kept where a layer makes it again in backward from
-/// what it keeps itself. Layers in which shards meet sum their gradients over them one by one, in memory for two layers a shard.
+/// what it keeps itself. Layers in which shards meet sum their gradients over them one by one, in memory for one layer a shard.
 template <Index N, class L>
 struct Repeat {
   using module_type = Repeat;
@@ -46,7 +46,7 @@ struct Repeat {
       recompute_of<canonical<L>>() == Recompute::from_kept && rebases<canonical<L>>();
   static constexpr Recompute recompute =
       recompute_of<canonical<L>>() == Recompute::from_kept ? Recompute::from_kept : Recompute::never;
-  static constexpr bool sums_gradients = couples_batch<L>() && N > 2;
+  static constexpr bool sums_gradients = couples_batch<L>() && N > 1;
   using Children = sma::Children<Child<"", L, N>>;
 
   template <class S>
@@ -128,8 +128,8 @@ struct Repeat {
                              saved_of<L, S>& saved) {
     if constexpr (sums_gradients && C::sums_gradients) {
       if (ctx.batch_gradients != nullptr) {
-        // Layers take the memory of the first two in turn: what the layer before left has been added when this one's is.
-        const Gradients<L, S> own = child<0>(g, i % 2);
+        // All layers take the memory of the first.
+        const Gradients<L, S> own = child<0>(g, 0);
         ctx.launch(kernels::Fill<S>{own.data, parameter_count<L>, S(0)});
         S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
         L::backward(ctx, s, dy, dx, w, own, saved);

@@ -40,7 +40,6 @@ class Arena {
   void reset() {
     if (blocks_.size() > 1) {
       free_all();
-      if constexpr (requires { Backend::release_unused(); }) Backend::release_unused();
       const std::size_t size = (peak_ + peak_ / 8 + kAlign - 1) & ~(kAlign - 1);
       blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
     }

@@ -106,7 +106,7 @@ class Context {
       requires(Reducer& r, const Scalar* mine, Scalar* total) { r.sum_into(Index{}, mine, total, Index{}); };
 
   /// Adds `count` gradients of every shard to the batch's gradients at `place`, given as this shard's memory for them. Every
-  /// shard must call it. `mine` must not change before this shard has met the others once more.
+  /// shard must call it.
   void sum_gradients(const Scalar* mine, const Scalar* place, Index count)
     requires(sums_gradients)
   {

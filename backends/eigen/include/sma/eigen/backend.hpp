@@ -3,12 +3,9 @@
 #include <Eigen/Core>
 #include <cstddef>
 #include <cstring>
-#include <new>
 #include <sma/core/context.hpp>
+#include <sma/eigen/memory.hpp>
 #include <sma/eigen/team.hpp>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 namespace sma {
 
@@ -19,14 +16,8 @@ struct Eigen {
   using Team = eigen::Team;
   static constexpr bool host_accessible = true;
 
-  static void* allocate(std::size_t bytes) { return ::operator new(bytes, std::align_val_t{64}); }
-  static void deallocate(void* data) { ::operator delete(data, std::align_val_t{64}); }
-  /// Gives pages that are free to the system, which glibc keeps once blocks of that size have come and gone.
-  static void release_unused() {
-#ifdef __GLIBC__
-    ::malloc_trim(0);
-#endif
-  }
+  static void* allocate(std::size_t bytes) { return eigen::allocate_block(bytes); }
+  static void deallocate(void* data) { eigen::deallocate_block(data); }
   static void upload(void* to, const void* from, std::size_t bytes) {
     if (bytes > 0) std::memmove(to, from, bytes);
   }

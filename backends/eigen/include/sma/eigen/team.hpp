@@ -43,8 +43,7 @@ class Team {
     void all_reduce(Index lane, T* data, Index count) {
       team_->all_reduce(lane, data, count);
     }
-    /// total[i] += sum over lanes of what their `mine` hold, added in lane order; each lane adds a part of them. `mine` must not
-    /// change until the lane's next call of this or of all_reduce, nor total be read until then.
+    /// total[i] += sum over lanes of what their `mine` hold, added in lane order; each lane adds a part of them.
     template <class T>
     void sum_into(Index lane, const T* mine, T* total, Index count) {
       team_->sum_into(lane, mine, total, count);
@@ -212,6 +211,7 @@ class Team {
       const T* theirs = static_cast<const T*>(slot_of(other).part);
       for (Index i = begin; i < end; ++i) total[i] += theirs[i];
     }
+    meet(lane);
   }
 
   /// Waits, while others take their turns, until every lane is here.
