@@ -73,22 +73,23 @@ Operand<T> rows_of(const Rows<const T, Width>& x, Index first) {
 /// tile(i, j) = x_i . y_j for the block's queries i and the keys j that i's stripe sees; y's panels start at the sequence's begin.
 template <class T, class Problem, Index Width>
 void multiply_by_keys(const Problem& p, const Block& b, const Rows<const T, Width>& x, const T* panels,
-                      T* stripe, T* tile) {
+                      T* room, T* tile) {
   constexpr Index kColumns = kTileColumns<T>;
   for (Index r = 0; r < b.queries; r += kTileRows) {
     const Index i = b.i0 + r;
     const Index rows = std::min(kTileRows, b.queries - r);
     const Index first = (p.first_key(i, b.begin) - b.j0) / kColumns * kColumns;
     const Index last = p.end_key(i + rows - 1, b.end) - b.j0;
-    pack_stripe(rows_of(x, i), rows, Width, stripe);
-    multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.begin + first) * Width, Width * kColumns,
-                       {tile + r * b.stride + first, b.stride}, rows, last - first);
+    with_stripe(rows_of(x, i), rows, Width, room, static_cast<T*>(nullptr), [&](const auto& stripe) {
+      multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.begin + first) * Width, Width * kColumns,
+                         {tile + r * b.stride + first, b.stride}, rows, last - first);
+    });
   }
 }
 
 /// y_i = sum_j tile(i, j) x_j for the block's queries; x's panels hold the whole sequence's `length` rows.
 template <class T, class Problem, Index Width>
-void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, const T* panels, T* stripe,
+void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, const T* panels, T* room,
                            const Rows<T, Width>& y) {
   const Index length = b.end - b.begin;
   for (Index r = 0; r < b.queries; r += kTileRows) {
@@ -96,15 +97,17 @@ void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, cons
     const Index rows = std::min(kTileRows, b.queries - r);
     const Index first = p.first_key(i, b.begin);
     const Index depth = p.end_key(i + rows - 1, b.end) - first;
-    pack_stripe(by_rows(tile + r * b.stride + first - b.j0, b.stride), rows, depth, stripe);
-    multiply_stripe<T>(depth, stripe, panels + (first - b.begin) * kTileColumns<T>, length * kTileColumns<T>,
-                       {y.row(i), y.stride}, rows, Width);
+    const Operand<T> a = by_rows(tile + r * b.stride + first - b.j0, b.stride);
+    with_stripe(a, rows, depth, room, static_cast<T*>(nullptr), [&](const auto& stripe) {
+      multiply_stripe<T>(depth, stripe, panels + (first - b.begin) * kTileColumns<T>,
+                         length * kTileColumns<T>, {y.row(i), y.stride}, rows, Width);
+    });
   }
 }
 
 /// y_j += sum_i tile(i, j) x_i for the block's keys; x's panels hold the block's queries.
 template <class T, class Problem, Index Width>
-void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, const T* panels, T* stripe,
+void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, const T* panels, T* room,
                               const Rows<T, Width>& y) {
   Index first = b.i0;  // the first query that sees a key of the stripe
   Index last = b.i0;   // behind the last one
@@ -115,9 +118,8 @@ void multiply_transposed_tile(const Problem& p, const Block& b, const T* tile, c
     last = std::max(last, first);
     while (last < b.i0 + b.queries && p.first_key(last, b.begin) < j + rows) ++last;
     if (first == last) continue;
-    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), b.stride - c, last - first,
-                stripe);
-    multiply_stripe<T>(last - first, stripe, panels + (first - b.i0) * kTileColumns<T>,
+    pack_stripe(transposed(tile + (first - b.i0) * b.stride + c, b.stride), b.stride - c, last - first, room);
+    multiply_stripe<T>(last - first, PackedStripe<T>{room}, panels + (first - b.i0) * kTileColumns<T>,
                        b.queries * kTileColumns<T>, {y.row(j), y.stride, nullptr, true}, rows, Width);
   }
 }
@@ -268,14 +270,14 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
   const auto [longest, largest] = eigen::largest_sequence_and_tile<T>(p);
   T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));
   T* values = ctx.template scratch<T>(eigen::panels_size<T>(longest, kV));
-  T* stripe = ctx.template scratch<T>(eigen::stripe_size<T>(std::max(kZ, longest)));
+  T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max(kZ, longest)));
   T* tile = ctx.template scratch<T>(largest);
   const auto enter = [&](Index begin, Index end) {
     eigen::pack_panels(eigen::columns_of(p.k, begin), kZ, end - begin, keys);
     eigen::pack_panels(eigen::rows_of(p.v, begin), end - begin, kV, values);
   };
   eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
-    eigen::multiply_by_keys(p, b, p.q, keys, stripe, tile);
+    eigen::multiply_by_keys(p, b, p.q, keys, room, tile);
     for (Index r = 0; r < b.queries; ++r) {
       const Index i = b.i0 + r;
       const eigen::Band band = eigen::band_of(p, b, i);
@@ -290,7 +292,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
       }
       eigen::clear_edges(b, band, row);
     }
-    eigen::multiply_tile_by_rows(p, b, tile, values, stripe, k.out);
+    eigen::multiply_tile_by_rows(p, b, tile, values, room, k.out);
   });
 }
 
@@ -306,7 +308,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   T* key_rows = ctx.template scratch<T>(eigen::panels_size<T>(longest, kZ));  // k, for dq
   T* queries = ctx.template scratch<T>(eigen::panels_size<T>(eigen::kQueryBlock, kZ));  // a block's, for dk
   T* douts = ctx.template scratch<T>(eigen::panels_size<T>(eigen::kQueryBlock, kV));    // for dv
-  T* stripe = ctx.template scratch<T>(eigen::stripe_size<T>(std::max({kZ, kV, longest, eigen::kQueryBlock})));
+  T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max({kZ, kV, longest, eigen::kQueryBlock})));
   T* weights = ctx.template scratch<T>(largest);
   T* gradients = ctx.template scratch<T>(largest);  // of weights, then of q . k
   for (Index i = 0; i < p.s.rows; ++i) {
@@ -321,8 +323,8 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
     eigen::pack_panels(eigen::rows_of(p.q, b.i0), b.queries, kZ, queries);
     eigen::pack_panels(eigen::rows_of(k.dout, b.i0), b.queries, kV, douts);
-    eigen::multiply_by_keys(p, b, p.q, keys, stripe, weights);
-    eigen::multiply_by_keys(p, b, k.dout, values, stripe, gradients);
+    eigen::multiply_by_keys(p, b, p.q, keys, room, weights);
+    eigen::multiply_by_keys(p, b, k.dout, values, room, gradients);
     for (Index r = 0; r < b.queries; ++r) {
       const Index i = b.i0 + r;
       const eigen::Band band = eigen::band_of(p, b, i);
@@ -347,9 +349,9 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
       eigen::clear_edges(b, band, weights + r * b.stride);
       eigen::clear_edges(b, band, gradients + r * b.stride);
     }
-    eigen::multiply_tile_by_rows(p, b, gradients, key_rows, stripe, k.dq);
-    eigen::multiply_transposed_tile(p, b, gradients, queries, stripe, k.dk);
-    eigen::multiply_transposed_tile(p, b, weights, douts, stripe, k.dv);
+    eigen::multiply_tile_by_rows(p, b, gradients, key_rows, room, k.dq);
+    eigen::multiply_transposed_tile(p, b, gradients, queries, room, k.dk);
+    eigen::multiply_transposed_tile(p, b, weights, douts, room, k.dv);
   });
 }
 

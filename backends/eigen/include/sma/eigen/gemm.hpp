@@ -23,6 +23,8 @@ namespace sma::eigen {
 
 /// Of the register tile: 28 of 32 registers accumulate, or 12 of 16.
 inline constexpr Index kTileRows = kRegisterCount == 32 ? 14 : 6;
+/// Whether A's rows are read where they are: 6 of them leave enough registers for addresses, 14 do not.
+inline constexpr bool kReadsRows = kTileRows == 6;
 template <class T>
 inline constexpr Index kTileColumns = 2 * kRegisterWidth<T>;
 
@@ -236,20 +238,48 @@ struct Result {
   }
 };
 
+/// A stripe as pack_stripe makes it.
+template <class T>
+struct PackedStripe {
+  const T* data;
+  T operator()(Index p, Index i) const { return data[p * kTileRows + i]; }
+};
+/// A stripe where it is, each row contiguous.
+template <class T>
+struct StripeRows {
+  const T* row[static_cast<std::size_t>(kTileRows)];
+  /// Of A's `rows` rows, one at least; the last one stands for those that are not there.
+  StripeRows(const Operand<T>& a, Index rows) {
+    for (Index i = 0; i < kTileRows; ++i) row[i] = a.data + std::min(i, rows - 1) * a.row_stride;
+  }
+  T operator()(Index p, Index i) const { return row[i][p]; }
+};
+
+/// visit(stripe) with the first kTileRows of A's rows, read where they are or packed into `room`; sums as in pack_stripe.
+template <class T, class Visit>
+void with_stripe(const Operand<T>& a, Index rows, Index depth, T* room, T* sums, const Visit& visit) {
+  if (kReadsRows && a.column_stride == 1 && sums == nullptr) {
+    visit(StripeRows<T>(a, rows));
+  } else {
+    pack_stripe(a, rows, depth, room, sums);
+    visit(PackedStripe<T>{room});
+  }
+}
+
 /// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
-template <Index Vectors, class T>
-[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const T* a, const T* b, const Result<T>& c,
-                                                   Index rows, Index columns) {
+template <Index Vectors, class T, class Stripe>
+[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const Stripe& stripe, const T* b,
+                                                   const Result<T>& c, Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
+  const Stripe a = stripe;  // a copy, which nothing that is written can change
   Register<T> sum[kTileRows][Vectors] = {};
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[Vectors];
     unrolled<Vectors>([&](auto v) { std::memcpy(&row[v], b + v * kWidth, sizeof(row[v])); });
     unrolled<kTileRows>([&](auto i) {
-      const T factor = a[i];
+      const T factor = a(p, i);
       unrolled<Vectors>([&](auto v) { sum[i][v] += factor * row[v]; });
     });
-    a += kTileRows;
     b += kTileColumns<T>;
   }
   if (rows == kTileRows && columns == Vectors * kWidth) {
@@ -287,8 +317,8 @@ template <Index Vectors, class T>
 }
 
 /// A stripe times panels: rows x columns of a product. `panel_size` numbers lie between two panels' beginnings.
-template <class T>
-void multiply_stripe(Index depth, const T* stripe, const T* panels, Index panel_size, const Result<T>& c,
+template <class T, class Stripe>
+void multiply_stripe(Index depth, const Stripe& stripe, const T* panels, Index panel_size, const Result<T>& c,
                      Index rows, Index columns) {
   for (Index j = 0; j < columns; j += kTileColumns<T>) {
     const Index count = std::min(kTileColumns<T>, columns - j);
@@ -313,7 +343,7 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
               Result<T> c, T* row_sums = nullptr) {
   if (rows == 0) return;
   auto scope = ctx.scope();
-  T* stripe = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
+  T* room = ctx.template scratch<T>(stripe_size<T>(std::min(depth, kDepthBlock)));
   T* panels = ctx.template scratch<T>(panels_size<T>(
       std::min(depth, kDepthBlock), std::min(columns, round_up(kColumnBlock, kTileColumns<T>))));
   Index p = 0;
@@ -323,10 +353,11 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
       const Index wide = std::min(kColumnBlock, columns - j);
       pack_panels(b.from(p, j), deep, wide, panels);
       for (Index i = 0; i < rows; i += kTileRows) {
-        pack_stripe(a.from(i, p), rows - i, deep, stripe,
-                    j == 0 && row_sums != nullptr ? row_sums + i : nullptr);
-        multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
-                        std::min(kTileRows, rows - i), wide);
+        T* sums = j == 0 && row_sums != nullptr ? row_sums + i : nullptr;
+        with_stripe(a.from(i, p), rows - i, deep, room, sums, [&](const auto& stripe) {
+          multiply_stripe(deep, stripe, panels, deep * kTileColumns<T>, c.from(i, j),
+                          std::min(kTileRows, rows - i), wide);
+        });
       }
     }
     p += deep;
