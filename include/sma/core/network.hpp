@@ -235,13 +235,17 @@ class Network {
     for_each_index(parameter_count, kernels::Fill<Scalar>{gradients_.data(), parameter_count, Scalar(0)});
   }
 
-  /// f(0) .. f(count-1) in any order, cut among the network's threads.
+  /// f(0) .. f(count-1) in any order, cut among the network's threads; a kernel that has `part` is launched part by part.
   template <class F>
   void for_each_index(Index count, const F& f) {
     const Index parts = std::min(options_.threads, options_.lanes);
     team_.run(parts, false, [&](Index part, Index) {
       const Index begin = count * part / parts;
-      B::for_each_index(count * (part + 1) / parts - begin, detail::From<F>{f, begin});
+      const Index size = count * (part + 1) / parts - begin;
+      if constexpr (requires { f.part(begin, size); })
+        lanes_[static_cast<std::size_t>(part)]->context.launch(f.part(begin, size));
+      else
+        B::for_each_index(size, detail::From<F>{f, begin});
     });
   }
 

@@ -141,6 +141,16 @@ struct ColumnSum {
   }
 };
 
+/// Two of them, whose terms share what they read. A problem rather than a kernel: plainly it is one after the other.
+template <class T, Index Width, class First, class Second>
+struct ColumnSums {
+  Index rows;
+  First first;
+  Second second;
+  T* first_out;   // (Width)
+  T* second_out;  // (Width)
+};
+
 /// Terms for ColumnSum.
 template <class T, Index Width>
 struct ElementTerm {  // x
@@ -154,3 +164,13 @@ struct ProductTerm {  // a * b
 };
 
 }  // namespace sma::kernels
+
+namespace sma {
+
+template <class C, class T, Index Width, class First, class Second>
+void run(C& ctx, const kernels::ColumnSums<T, Width, First, Second>& problem) {
+  ctx.launch(kernels::ColumnSum<T, Width, First>{problem.rows, problem.first, problem.first_out});
+  ctx.launch(kernels::ColumnSum<T, Width, Second>{problem.rows, problem.second, problem.second_out});
+}
+
+}  // namespace sma

@@ -49,9 +49,8 @@ struct LayerNorm {
       const auto [dweight, dbias] = g.tensors();
       using Normalized = kernels::NormalizedTerm<S, Width>;
       using Element = kernels::ElementTerm<S, Width>;
-      ctx.launch(kernels::ColumnSum<S, Width, Normalized>{
-          dy.rows, Normalized{saved.x, dy, saved.mean, saved.rstd}, dweight.data});
-      ctx.launch(kernels::ColumnSum<S, Width, Element>{dy.rows, Element{dy}, dbias.data});
+      ctx.launch(kernels::ColumnSums<S, Width, Element, Normalized>{
+          dy.rows, Element{dy}, Normalized{saved.x, dy, saved.mean, saved.rstd}, dbias.data, dweight.data});
     }
     if (dx)
       ctx.launch(kernels::LayerNormBackward<S, Width>{saved.x, dy, dx, Affine ? w.data : nullptr, saved.mean,
@@ -178,8 +177,8 @@ struct BatchNorm {
       ctx.all_reduce(rows, 1 + Width);
       ctx.launch(Mean<S>{rows, statistics.mean});
       ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
-      ctx.launch(kernels::ColumnSum<S, Width, Deviation>{x.rows, Deviation{x, statistics.mean}, sums});
-      ctx.launch(kernels::ColumnSum<S, Width, Squared>{x.rows, Squared{x, statistics.mean}, sums + Width});
+      ctx.launch(kernels::ColumnSums<S, Width, Deviation, Squared>{
+          x.rows, Deviation{x, statistics.mean}, Squared{x, statistics.mean}, sums, sums + Width});
       ctx.all_reduce(sums, 2 * Width);
       const bool leader = ctx.lane == 0;
       ctx.launch(Spread<S>{rows, statistics, leader ? running_mean.data : nullptr,
@@ -211,9 +210,8 @@ struct BatchNorm {
     using Normalized = kernels::ChannelNormalizedTerm<S, Width>;
     ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
     ctx.launch(kernels::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
-    ctx.launch(kernels::ColumnSum<S, Width, Element>{dy.rows, Element{dy}, sums});
-    ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, Normalized{saved.x, dy, saved.statistics},
-                                                        sums + Width});
+    ctx.launch(kernels::ColumnSums<S, Width, Element, Normalized>{
+        dy.rows, Element{dy}, Normalized{saved.x, dy, saved.statistics}, sums, sums + Width});
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
       ctx.launch(AddTo<S>{sums, dbias.data});

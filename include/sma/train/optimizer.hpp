@@ -48,6 +48,17 @@ struct AdamUpdate {
   T epsilon;
   T decay;      // 1 - lr * weight_decay
   T rectified;  // RAdam's r_t; 1 for AdamW; < 0: no second moment
+
+  /// The same for some of the parameters.
+  [[nodiscard]] AdamUpdate part(Index begin, Index count) const {
+    AdamUpdate out = *this;
+    out.weight += begin;
+    out.gradient += begin;
+    out.first += begin;
+    out.second += begin;
+    out.size = count;
+    return out;
+  }
   SMA_HD Index extent() const { return size; }
   SMA_HD void operator()(Index i) const {
     const T g = gradient[i] * clip;

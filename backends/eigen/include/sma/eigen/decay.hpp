@@ -90,9 +90,10 @@ struct DecayTables {
   Register<T>* weight;     // h
   Register<T>* cut;        // q^K
   Register<T>* cut_slope;  // K q^{K-1}, for gradients
-  Index truncation;        // K, or 0 where all that would be cut has vanished
+  Index truncation;  // K, or 0 where nothing is cut: all sequences are shorter, or all of it has vanished
 
-  SMA_NOINLINE DecayTables(Context<Eigen<T>>& ctx, const T* decays, const T* weights, Index k)
+  SMA_NOINLINE DecayTables(Context<Eigen<T>>& ctx, const Sequences& s, const T* decays, const T* weights,
+                           Index k)
       : decay(ctx.template scratch<Register<T>>(size)),
         weight(ctx.template scratch<Register<T>>(size)),
         cut(ctx.template scratch<Register<T>>(size)),
@@ -100,7 +101,9 @@ struct DecayTables {
         truncation(0) {
     transpose(decays, decay);
     transpose(weights, weight);
-    if (k == 0) return;
+    Index longest = 0;
+    for (Index sequence = 0; sequence < s.count; ++sequence) longest = std::max(longest, s.length(sequence));
+    if (k == 0 || longest <= k) return;
     Register<T> largest{};
     for (Index i = 0; i < size; ++i) {
       Register<T> before;
@@ -284,7 +287,7 @@ template <class T, Index Channels, Index States, bool Reverse, bool Bidirectiona
 void run(Context<Eigen<T>>& ctx,
          const kernels::DecayForward<T, Channels, States, Reverse, Bidirectional>& k) {
   auto scope = ctx.scope();
-  const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.decay, k.weight,
+  const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.s, k.decay, k.weight,
                                                                               k.truncation);
   auto* states = ctx.template scratch<eigen::Register<T>>(tables.direction_size);
   for (Index sequence = 0; sequence < k.s.count; ++sequence) {
@@ -401,7 +404,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::DecayBackward<T, Channels, State
   constexpr Index kGroups = eigen::kGroups<T, Channels>;
   constexpr Index kGroup = eigen::kChannelGroup<T>;
   auto scope = ctx.scope();
-  const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.decay, k.weight,
+  const eigen::DecayTables<T, Bidirectional ? 2 : 1, Channels, States> tables(ctx, k.s, k.decay, k.weight,
                                                                               k.truncation);
   const eigen::DecaySums<T> sums{ctx.template scratch<V>(tables.direction_size),
                                  ctx.template scratch<V>(tables.direction_size),

@@ -95,5 +95,29 @@ void run(Context<Eigen<T>>&, const kernels::ColumnSum<T, Width, Term>& k) {
   }
   for (Index c = 0; c < Width; ++c) k.out[c] += total[c];
 }
+template <class T, Index Width, class First, class Second>
+void run(Context<Eigen<T>>&, const kernels::ColumnSums<T, Width, First, Second>& k) {
+  constexpr Index kBlock = 64;
+  T first[Width] = {};
+  T second[Width] = {};
+  for (Index r0 = 0; r0 < k.rows; r0 += kBlock) {
+    T first_part[Width] = {};
+    T second_part[Width] = {};
+    const Index end = std::min(r0 + kBlock, k.rows);
+    for (Index r = r0; r < end; ++r)
+      for (Index c = 0; c < Width; ++c) {
+        first_part[c] += k.first(r, c);
+        second_part[c] += k.second(r, c);
+      }
+    for (Index c = 0; c < Width; ++c) {
+      first[c] += first_part[c];
+      second[c] += second_part[c];
+    }
+  }
+  for (Index c = 0; c < Width; ++c) {
+    k.first_out[c] += first[c];
+    k.second_out[c] += second[c];
+  }
+}
 
 }  // namespace sma

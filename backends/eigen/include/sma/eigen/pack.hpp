@@ -50,7 +50,16 @@ template <>
   x = p * power;
 }
 
-/// Two registers: what a function with `vectorizes` gets instead of a number. It has + - * / and exp.
+/// x = sqrt(x), lane by lane. std::sqrt of numbers is not vectorized, because of errno.
+template <class T>
+[[gnu::always_inline]] inline void square_root(Register<T>& x) {
+  ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1> values;
+  std::memcpy(values.data(), &x, sizeof(x));
+  values = values.sqrt();
+  std::memcpy(&x, values.data(), sizeof(x));
+}
+
+/// Two registers: what a function with `vectorizes` gets instead of a number. It has + - * /, exp and sqrt.
 template <class T>
 class Pack {
  public:
@@ -88,6 +97,12 @@ class Pack {
     Pack result = a;
     exponential<T>(result.first_);
     exponential<T>(result.second_);
+    return result;
+  }
+  [[gnu::always_inline]] friend Pack sqrt(const Pack& a) {
+    Pack result = a;
+    square_root<T>(result.first_);
+    square_root<T>(result.second_);
     return result;
   }
 
