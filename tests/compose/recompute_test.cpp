@@ -11,43 +11,21 @@
 #include <sma/modules/linear.hpp>
 #include <sma/modules/norm.hpp>
 #include <sma/routing/router.hpp>
-#include <support/laws.hpp>
+#include <support/kept.hpp>
 #include <support/neighbour.hpp>
 
 /// What compositions do not keep for backward: results must not show it, memory must.
 
 using sma::Index;
 using Double = sma::Eigen<double>;
+using laws::check_same;
+using laws::Kept;
 
 namespace {
 
 constexpr Index kWidth = 8;
 using Map = sma::Linear<kWidth, kWidth>;
 using Near = user::Neighbour<kWidth>;  // of a user's, which offers nothing: its input and output are kept
-
-/// M without what it offers to compositions: its input and output are kept.
-template <class M>
-struct Kept {
-  static constexpr Index input_width = M::input_width;
-  static constexpr Index output_width = M::output_width;
-  static constexpr bool rowwise = sma::is_rowwise<M>();
-  using Children = sma::Children<sma::Child<"", M>>;
-  template <class S>
-  struct Saved {
-    sma::saved_of<sma::canonical<M>, S> inner;
-  };
-  template <class C, class S>
-  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
-                      sma::Rows<S, output_width> y, sma::Weights<Kept, S> w, Saved<S>& saved) {
-    sma::canonical<M>::forward(ctx, s, x, y, sma::child<0>(w), saved.inner);
-  }
-  template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Kept, S> w, sma::Gradients<Kept, S> g,
-                       Saved<S>& saved) {
-    sma::canonical<M>::backward(ctx, s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
-  }
-};
 
 struct Calls {
   Index forward = 0, again = 0, rebase = 0, backward = 0;
@@ -92,27 +70,6 @@ struct Square {
 
 /// Of chains so short that scratch memory decides.
 constexpr double kShort = 2.0;
-
-const laws::Lengths kLengths{70, 0, 33, 1, 150};
-
-/// M against the same with everything kept: a training pass, unless masks differ, and the memory of both.
-template <class M, class Reference>
-void check_same(double share, bool equal = true) {
-  sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
-  sma::Network<Reference, Double> reference(sma::Seed{1}, {.threads = 1, .lanes = 1});
-  laws::randomize(net, 3);
-  reference.set_parameters(laws::parameters_of(net));
-  reference.set_buffers(laws::buffers_of(net));
-  const auto x = laws::random_input<sma::Network<M, Double>>(kLengths, 2);
-  const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(kLengths, 3);
-  for (int pass = 0; pass < 2; ++pass) {  // the second one finds the memory of the first
-    const auto found = laws::train(net, x, dy);
-    const auto expected = laws::train(reference, x, dy);
-    if (equal) laws::check_close_pass(found, expected, ", kept or not");
-  }
-  CHECK(static_cast<double>(net.workspace_bytes()) <=
-        share * static_cast<double>(reference.workspace_bytes()));
-}
 
 }  // namespace
 
@@ -176,8 +133,8 @@ TEST_CASE("a user's module is asked once, and in training only") {
   using M = sma::Chain<Map, Square, Square, Map, Square, Near, Square>;
   sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
   laws::randomize(net, 1);
-  const auto x = laws::random_input<sma::Network<M, Double>>(kLengths, 2);
-  const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(kLengths, 3);
+  const auto x = laws::random_input<sma::Network<M, Double>>(laws::kKeptLengths, 2);
+  const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(laws::kKeptLengths, 3);
   calls = {};
   net.forward(x);
   CHECK(calls.forward == 4);

@@ -426,7 +426,50 @@ TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, do
     auto out = random_values<T>(20, 2);
     using Term = sma::kernels::ElementTerm<T, 20>;
     check_override<T>(sma::kernels::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, out.data()}, {&out});
+    using Square = sma::kernels::ProductTerm<T, 20>;
+    auto squares = random_values<T>(20, 3);
+    auto expected = out;
+    auto expected_squares = squares;
+    sma::Context<sma::Eigen<T>> ctx;
+    ctx.launch(sma::kernels::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, expected.data()});
+    ctx.launch(sma::kernels::ColumnSum<T, 20, Square>{rows, Square{{x.data(), rows}, {x.data(), rows}},
+                                                      expected_squares.data()});
+    ctx.launch(sma::kernels::ColumnSums<T, 20, Term, Square>{rows, Term{{x.data(), rows}},
+                                                             Square{{x.data(), rows}, {x.data(), rows}},
+                                                             out.data(), squares.data()});
+    check_equal(expected, out);
+    check_equal(expected_squares, squares);
   }
+}
+
+TEST_CASE_TEMPLATE("Adam's update in packs is the plain one, and the same wherever it is cut", T, float,
+                   double) {
+  for (const Index size : {0, 1, 31, 32, 100})
+    for (const T rectified : {T(1), T(0.5), T(-1)}) {
+      auto w = random_values<T>(size, 1);
+      const auto g = random_values<T>(size, 2);
+      auto m = random_values<T>(size, 3);
+      auto v = random_values<T>(size, 4);
+      for (T& value : v) value = std::abs(value);
+      const sma::kernels::AdamUpdate<T> k{w.data(), g.data(), m.data(), v.data(), size,    T(0.7),   T(0.9),
+                                          T(0.98),  T(0.01),  T(0.3),   T(1e-8),  T(0.99), rectified};
+      const auto before = std::array{w, m, v};
+      sma::Context<sma::Eigen<T>> ctx;
+      for (const Index cut : {size / 3, size / 2}) {
+        ctx.launch(k.part(0, cut));
+        ctx.launch(k.part(cut, size - cut));
+        const auto parts = std::array{w, m, v};
+        std::copy(before[0].begin(), before[0].end(), w.begin());
+        std::copy(before[1].begin(), before[1].end(), m.begin());
+        std::copy(before[2].begin(), before[2].end(), v.begin());
+        ctx.launch(k);
+        CHECK(parts == std::array{w, m, v});
+        std::copy(before[0].begin(), before[0].end(), w.begin());
+        std::copy(before[1].begin(), before[1].end(), m.begin());
+        std::copy(before[2].begin(), before[2].end(), v.begin());
+      }
+      check_override<T>(k, {&w, &m, &v});
+    }
 }
 
 TEST_CASE_TEMPLATE("matrix products are the plain sums, whatever the sizes", T, float, double) {
@@ -457,6 +500,22 @@ TEST_CASE_TEMPLATE("matrix products are the plain sums, whatever the sizes", T, 
         sma::kernels::LinearBackwardInput<T>{
             {dy.data(), rows, out, out}, {w.data(), out, in, in}, {dx.data(), rows, in, in}},
         {&dx});
+    const auto base_y = random_values<T>(rows * out, 9);
+    const auto base_dx = random_values<T>(rows * in, 10);
+    for (const bool inside : {false, true}) {  // y = base + ..., y += ...
+      check_override<T>(sma::kernels::LinearForward<T>{{x.data(), rows, in, in},
+                                                       {w.data(), out, in, in},
+                                                       b.data(),
+                                                       {y.data(), rows, out, out},
+                                                       {inside ? y.data() : base_y.data(), rows, out, out}},
+                        {&y});
+      check_override<T>(
+          sma::kernels::LinearBackwardInput<T>{{dy.data(), rows, out, out},
+                                               {w.data(), out, in, in},
+                                               {dx.data(), rows, in, in},
+                                               {inside ? dx.data() : base_dx.data(), rows, in, in}},
+          {&dx});
+    }
     check_override<T>(
         sma::kernels::LinearBackwardWeight<T>{
             {dy.data(), rows, out, out}, {x.data(), rows, in, in}, {dw.data(), out, in, in}, db.data()},

@@ -142,6 +142,8 @@ struct Chain {
   static constexpr bool causal = (is_causal<Ms>() && ...);
   static constexpr bool streamable = (is_streamable<Ms>() && ...);
   static constexpr bool takes_tokens = sma::takes_tokens<detail::first_of<Ms...>>();
+  template <class S>
+  using Element = std::conditional_t<takes_tokens, Token, S>;
   static constexpr Index sequences_per_output = [] {
     Index n = 0;
     ((n = sma::sequences_per_output<Ms>() == 0 ? n : std::max<Index>(n, 1) * sma::sequences_per_output<Ms>()),
@@ -158,8 +160,7 @@ struct Chain {
   struct Saved {
     std::tuple<saved_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
     std::array<Sequences, sizeof...(Ms) + 1> sequences;  // input of part I, then the output
-    Rows<const input_element<Chain, S>, input_width>
-        x;                                  // read only where the first part makes its output again
+    Rows<const Element<S>, input_width> x;  // read only where the first part makes its output again
     std::array<S*, sizeof...(Ms)> between;  // output of part I, where it is kept
   };
   template <class S>
@@ -202,12 +203,12 @@ struct Chain {
   template <class C, class DX, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, DX dx, Weights<Chain, S> w,
                        Gradients<Chain, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const input_element<Chain, S>, input_width>{}, dx, w, g, saved);
+    backward_onto(ctx, s, dy, Rows<const Element<S>, input_width>{}, dx, w, g, saved);
   }
 
   template <class C, class DX, class S>
   static void backward_onto(C& ctx, const Sequences&, Rows<const S, output_width> dy,
-                            Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
+                            Rows<const Element<S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved) {
     backward_all(ctx, dy, static_cast<S*>(nullptr), base, dx, w, g, saved);
   }
@@ -217,7 +218,7 @@ struct Chain {
                                  Weights<Chain, S> w, Gradients<Chain, S> g, Saved<S>& saved)
     requires(dots_output)
   {
-    backward_all(ctx, dy, dots, Rows<const input_element<Chain, S>, input_width>{}, dx, w, g, saved);
+    backward_all(ctx, dy, dots, Rows<const Element<S>, input_width>{}, dx, w, g, saved);
   }
 
   template <class S>
@@ -308,7 +309,7 @@ struct Chain {
 
   template <class C, class DX, class S>
   static void backward_all(C& ctx, Rows<const S, output_width> dy, S* dots,
-                           Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
+                           Rows<const Element<S>, input_width> base, DX dx, Weights<Chain, S> w,
                            Gradients<Chain, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
     // Gradients between parts take turns: that of the last part's input in the first of these, those that dx is not made from in dx
@@ -337,7 +338,7 @@ struct Chain {
 
   template <std::size_t I, class C, class DX, class S>
   static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy, S* dots,
-                            Rows<const input_element<Chain, S>, input_width> base, DX dx, Weights<Chain, S> w,
+                            Rows<const Element<S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, S* ping, S* pong) {
     if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
     if constexpr (I == 0) {

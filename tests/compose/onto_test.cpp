@@ -1,0 +1,157 @@
+#include <doctest/doctest.h>
+
+#include <ratio>
+#include <sma/compose/chain.hpp>
+#include <sma/compose/repeat.hpp>
+#include <sma/compose/residual.hpp>
+#include <sma/compose/sum.hpp>
+#include <sma/eigen.hpp>
+#include <sma/modules/activation.hpp>
+#include <sma/modules/dropout.hpp>
+#include <sma/modules/linear.hpp>
+#include <sma/modules/norm.hpp>
+#include <sma/routing/router.hpp>
+#include <support/kept.hpp>
+#include <support/neighbour.hpp>
+
+/// Modules that add where their results are written, and that dot their output for a router: results must not show it.
+
+using laws::check_same;
+using laws::Kept;
+using sma::Index;
+using Double = sma::Eigen<double>;
+
+namespace {
+
+constexpr Index kWidth = 8;
+constexpr double kAnyMemory = 3.0;
+using Map = sma::Linear<kWidth, kWidth>;
+using Bare = sma::LinearWithoutBias<kWidth, kWidth>;
+using Near = user::Neighbour<kWidth>;
+
+/// A weight of zero, through which gradient flows.
+struct Weightless {
+  static constexpr sma::Gate gate = sma::Gate::softmax;
+  template <class T>
+  SMA_HD static T weight(T) {
+    return 0;
+  }
+  template <class T>
+  SMA_HD static T slope(T) {
+    return 1;
+  }
+};
+
+template <class Estimator, class... Branches>
+using Mixture = sma::Router<sma::LatentConfigurator<kWidth, sma::Independent, Estimator>, Branches...>;
+
+/// A linear map that says what a router asks for.
+struct Dotting : Map {
+  static constexpr bool dots_output = true;
+  using Parameters = Map::Parameters;
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
+                      sma::Weights<Dotting, S> w, Map::Saved<S>& saved) {
+    saved.x = x;
+    sma::detail::linear_forward(ctx, x, w.data, w.data + kWidth * kWidth, y);
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, kWidth> dy,
+                       sma::Rows<S, kWidth> dx, sma::Weights<Dotting, S> w, sma::Gradients<Dotting, S> g,
+                       Map::Saved<S>& saved) {
+    backward_with_dots(ctx, s, dy, static_cast<S*>(nullptr), dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward_with_dots(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, S* dots,
+                                 sma::Rows<S, kWidth> dx, sma::Weights<Dotting, S> w,
+                                 sma::Gradients<Dotting, S> g, Map::Saved<S>& saved) {
+    sma::detail::linear_backward(ctx, dy, saved.x, w.data, g.data, g.data + kWidth * kWidth, dx);
+    if (dots != nullptr)
+      ctx.launch(
+          sma::kernels::LinearDots<S, kWidth, kWidth>{saved.x, dx, dy, w.data + kWidth * kWidth, dots});
+  }
+};
+
+template <class Estimator>
+void check_dots() {
+  using M = Mixture<Estimator, sma::Branch<"a", Dotting>, sma::Branch<"b", sma::Chain<Near, Dotting>>>;
+  using Reference =
+      Mixture<Estimator, sma::Branch<"a", Kept<Dotting>>, sma::Branch<"b", sma::Chain<Near, Kept<Dotting>>>>;
+  static_assert(sma::dots_output<sma::Chain<Near, Dotting>>() && !sma::dots_output<Kept<Dotting>>());
+  check_same<sma::Chain<Map, M>, sma::Chain<Map, Reference>>(kAnyMemory);
+}
+
+}  // namespace
+
+TEST_CASE("sums and residuals add in place, whatever their parts offer") {
+  check_same<sma::Sum<Map, Bare, Map>, sma::Sum<Kept<Map>, Kept<Bare>, Kept<Map>>>(kAnyMemory);
+  check_same<sma::Sum<Near, Map>, sma::Sum<Near, Kept<Map>>>(kAnyMemory);
+  check_same<sma::Residual<Map>, sma::Residual<Kept<Map>>>(kAnyMemory);
+  check_same<sma::Residual<sma::Sum<Map, Near, Bare>>, sma::Residual<sma::Sum<Kept<Map>, Near, Kept<Bare>>>>(
+      kAnyMemory);
+  check_same<sma::Residual<sma::Chain<Map, sma::Tanh<kWidth>, Bare>>,
+             sma::Residual<Kept<sma::Chain<Map, Kept<sma::Tanh<kWidth>>, Bare>>>>(kAnyMemory);
+  check_same<sma::Sum<sma::Residual<Map>, sma::Sum<Map, Near>>,
+             sma::Sum<Kept<sma::Residual<Map>>, Kept<sma::Sum<Map, Near>>>>(kAnyMemory);
+}
+
+TEST_CASE("gradients between the parts of a chain pass through dx, in chains of every length") {
+  using Act = sma::Tanh<kWidth>;
+  check_same<sma::Sum<Map, sma::Chain<Map, Act>>, sma::Sum<Map, Kept<sma::Chain<Kept<Map>, Kept<Act>>>>>(
+      kAnyMemory);
+  check_same<sma::Chain<Map, Near, Map>, sma::Chain<Kept<Map>, Near, Kept<Map>>>(kAnyMemory);
+  using Wide = sma::Chain<sma::Linear<kWidth, 20>, sma::Tanh<20>, sma::Linear<20, 3>, sma::Linear<3, kWidth>>;
+  using KeptWide = sma::Chain<Kept<sma::Linear<kWidth, 20>>, Kept<sma::Tanh<20>>, Kept<sma::Linear<20, 3>>,
+                              Kept<sma::Linear<3, kWidth>>>;
+  check_same<sma::Residual<Wide>, sma::Residual<Kept<KeptWide>>>(kAnyMemory);
+  laws::check_module<sma::Residual<Wide>, Double>(8);
+  laws::check_module<sma::Repeat<4, sma::Sum<Map, sma::Chain<Map, Act, Near, Bare>>>, Double>(9);
+}
+
+TEST_CASE("a router adds its branches to what is there") {
+  using M = Mixture<sma::Confidence, sma::Branch<"skip", sma::Skip>, sma::Branch<"map", Map>,
+                    sma::Branch<"near", Near>>;
+  check_same<sma::Sum<Map, M>, sma::Sum<Map, Kept<M>>>(kAnyMemory);
+  check_same<sma::Sum<M, Map>, sma::Sum<Kept<M>, Map>>(kAnyMemory);
+  check_same<sma::Residual<M>, sma::Residual<Kept<M>>>(kAnyMemory);
+  check_same<sma::Residual<sma::Sum<Map, M>>, sma::Residual<Kept<sma::Sum<Map, Kept<M>>>>>(kAnyMemory);
+  laws::check_module<sma::Residual<M>, Double>(5);
+}
+
+TEST_CASE("a branch dots its output instead of its being kept, at weights of zero too") {
+  check_dots<sma::Confidence>();
+  check_dots<sma::StraightThrough>();
+  check_dots<Weightless>();
+  using M =
+      Mixture<sma::Confidence, sma::Branch<"a", sma::Chain<Dotting, sma::Dropout<kWidth, std::ratio<1, 4>>>>>;
+  static_assert(sma::dots_output<sma::canonical<M>::branch<0>>());
+  laws::check_module<M, Double>(3);
+  laws::check_module<Mixture<sma::Confidence, sma::Branch<"a", Dotting>>, Double>(4);
+}
+
+TEST_CASE("layers in which lanes meet sum their gradients layer by layer") {
+  using Layer = sma::Residual<sma::Chain<sma::BatchNorm<kWidth>, Map, sma::Tanh<kWidth>>>;
+  using M = sma::Chain<Map, sma::Repeat<3, sma::Chain<Layer, sma::Repeat<2, Layer>>>, Map>;
+  static_assert(M::part<1>::sums_gradients);
+  const laws::Lengths lengths{40, 7, 0, 33, 1, 64, 20};
+  using Net = sma::Network<M, Double>;
+  Net whole(sma::Seed{1}, {.threads = 1, .lanes = 1});
+  laws::randomize(whole, 3);
+  const auto x = laws::random_input<Net>(lengths, 2);
+  const auto dy = laws::random_output_gradient<Net>(lengths, 3);
+  const auto buffers = laws::buffers_of(whole);
+  const auto expected = laws::train(whole, x, dy);
+  std::vector<double> first;
+  for (const Index threads : {1, 2, 3, 5}) {
+    Net net(sma::Seed{1}, {.threads = threads, .lanes = 5});
+    net.set_parameters(laws::parameters_of(whole));
+    net.set_buffers(buffers);
+    for (int pass = 0; pass < 2; ++pass) {  // the second one finds what the first has left
+      const auto found = laws::train(net, x, dy);
+      if (pass == 0) laws::check_close_pass(found, expected, ", in lanes");
+    }
+    const std::vector<double> gradients(net.gradients().begin(), net.gradients().end());
+    if (first.empty()) first = gradients;
+    CHECK(gradients == first);
+  }
+}
