@@ -407,7 +407,7 @@ def scaling_length(b: Bench, name: str) -> list[dict]:
     for _ in range(b.options.rounds):
         for length in lengths:
             # One sequence is one shard; half of the steps active, whatever its length.
-            runs[length].append(b.ours("listops", "train", f"fixed:{length}", batch=1, threads=1, activation=0.5, warmup=1))
+            runs[length].append(b.ours("listops", "train", f"fixed:{length}", batch=1, threads=1, activation=0.5))
     points = [{
         "length": length, "us_per_token": middle([1e6 / r["tokens_per_s"] for r in measured]),
         "kb_per_token": middle([(r["peak_mb"] - r["base_mb"]) * 1024 / length for r in measured]),

@@ -36,6 +36,7 @@
 ///     template <class S> static void rebase(Saved<S>&, Rows<const S, 64> x);   it reads x where the last of these said, and
 /// the module before makes it again: `recompute` says that it can, cheaply, and `again(ctx, s, x, y, w, saved)` writes the y of the
 /// last forward once more, the same bits, at most once. It may use x up where x is not const: nobody else reads it.
+/// `forward_onto` and `backward_onto` add to a base in the pass that writes; `backward_with_dots` spares a router keeping y.
 /// Optional members: `Children`, `Buffers`, `Metrics`, `trace_width`, `Stream` with `step` (streaming), `layout` (when the
 /// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`, `valid` (a
 /// compile-time check of its own).
