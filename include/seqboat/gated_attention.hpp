@@ -171,9 +171,13 @@ struct GatedAttention {
   /// What attention works on: made from `mixed` in forward, and again in backward.
   template <class S>
   struct Parts {
-    sma::Rows<S, inner_width> inner;   // z | r | v = SiLU(mixed)
-    sma::Rows<S, QueryWidth> q, k;     // rotated where positions are rotary
-    sma::Rows<const S, ValueWidth> v;  // after dropout
+    sma::Rows<S, inner_width> inner;  // z | r | v = SiLU(mixed)
+    sma::Rows<S, QueryWidth> q, k;    // rotated where positions are rotary
+    sma::Rows<S, ValueWidth> v;       // after dropout
+
+    [[nodiscard]] Parts block(Index begin, Index count) const {
+      return {inner.block(begin, count), q.block(begin, count), k.block(begin, count), v.block(begin, count)};
+    }
   };
   template <class S>
   struct Saved {
@@ -201,21 +205,30 @@ struct GatedAttention {
     saved.normalizer = ctx.template keep<S>(s.rows);
     if (drops(ctx))
       saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::kernels::mask_bytes<ValueWidth>);
-    mix(ctx, x, w, saved.mixed);
     auto scope = ctx.scope();
-    const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
-    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
-    const Parts<S> parts = parts_of(ctx, s, inner, w, [&](const auto& v, const auto& dropped) {
-      ctx.launch(sma::kernels::Dropout<S, ValueWidth>{v, dropped, s.ids, ctx.random(w.instance), Drop::rate,
-                                                      saved.mask});
+    const Parts<S> parts = room_for_parts<S>(ctx, s.rows);
+    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
+      const auto mixed = saved.mixed.block(begin, count);
+      const Parts<S> block = parts.block(begin, count);
+      mix(ctx, x.block(begin, count), w, mixed);
+      ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, block.inner});
+      make_queries_and_keys(ctx, s.positions + begin, w, block);
+      if (drops(ctx))
+        ctx.launch(sma::kernels::Dropout<S, ValueWidth>{value(block.inner), block.v, s.ids + begin,
+                                                        ctx.random(w.instance), Drop::rate,
+                                                        mask_of(saved, begin)});
     });
     ctx.launch(
         sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, parts), saved.g, saved.normalizer});
-    const auto gated = ctx.template scratch_rows<ValueWidth>(s.rows);
-    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(parts.inner), gated});
-    const auto out = sma::child<1>(w);
-    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
-                                out.data + Width * ValueWidth, y);
+    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
+      auto block_scope = ctx.scope();
+      const auto gated = ctx.template scratch_rows<ValueWidth>(count);
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g.block(begin, count),
+                                                           gate(parts.inner.block(begin, count)), gated});
+      const auto out = sma::child<1>(w);
+      sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
+                                  out.data + Width * ValueWidth, y.block(begin, count));
+    });
   }
 
   template <class S>
@@ -234,57 +247,69 @@ struct GatedAttention {
   static void backward_with_dots(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, S* dots,
                                  sma::Rows<S, Width> dx, sma::Weights<GatedAttention, S> w,
                                  sma::Gradients<GatedAttention, S> g, Saved<S>& saved) {
-    {
-      // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
-      auto scope = ctx.scope();
-      const auto inner = ctx.template scratch_rows<inner_width>(s.rows);
-      ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{saved.mixed, inner});
-      const auto drop = [&](const sma::Rows<const S, ValueWidth>& v,
-                            const sma::Rows<S, ValueWidth>& dropped) {
-        ctx.launch(sma::kernels::MaskRows<S, ValueWidth>{v, dropped, saved.mask, Drop::template factor<S>()});
-      };
-      const Parts<S> parts = parts_of(ctx, s, inner, w, drop);
-      const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
-      const auto dv = ctx.template scratch_rows<ValueWidth>(s.rows);
-      const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
-      const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
-      const auto gated = dv;  // until dv comes there
+    // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
+    auto scope = ctx.scope();
+    const Parts<S> parts = room_for_parts<S>(ctx, s.rows);
+    const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
+    const auto dv = ctx.template scratch_rows<ValueWidth>(s.rows);  // first g * r
+    const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
+    const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
+    const auto drop = [&](const auto& from, const auto& to, Index begin) {
+      if (drops(ctx))
+        ctx.launch(sma::kernels::MaskRows<S, ValueWidth>{from, to, mask_of(saved, begin),
+                                                         Drop::template factor<S>()});
+    };
+    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
+      const Parts<S> block = parts.block(begin, count);
+      ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{
+          saved.mixed.block(begin, count), block.inner});
+      make_queries_and_keys(ctx, s.positions + begin, w, block);
+      drop(value(block.inner), block.v, begin);
+      const auto r = gate(block.inner);
+      const auto g_rows = saved.g.block(begin, count);
+      const auto dg_rows = dg.block(begin, count);
+      const auto dy_rows = dy.block(begin, count);
+      const sma::Rows<S, ValueWidth> gated = dv.block(begin, count);
       const auto out = sma::child<1>(w);
       const auto dout = sma::child<1>(g);
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g, gate(inner), gated});
-      sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
-                                   dout.data + Width * ValueWidth, dg);
+      const S* bias = out.data + Width * ValueWidth;
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g_rows, r, gated});
+      sma::detail::linear_backward(ctx, dy_rows, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
+                                   dout.data + Width * ValueWidth, dg_rows);
       if (dots != nullptr)
-        ctx.launch(sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg, dy,
-                                                                  out.data + Width * ValueWidth, dots});
-      ctx.launch(kernels::GateBackward<S, ValueWidth>{saved.g, gate(inner), dg});
-      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, w, parts), saved.g, dg,
-                                                                saved.normalizer, dq, dk, dv, table(g)});
-      if (drops(ctx)) drop(dv, dv);
-      if constexpr (PositionKind::rotary) {
-        ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dq, dq, S(-1)});
-        ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, dk, dk, S(-1)});
-      }
+        ctx.launch(
+            sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg_rows, dy_rows, bias, dots + begin});
+      ctx.launch(kernels::GateBackward<S, ValueWidth>{g_rows, r, dg_rows});
+    });
+    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, w, parts), saved.g, dg,
+                                                              saved.normalizer, dq, dk, dv, table(g)});
+    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
+      const auto dq_rows = dq.block(begin, count);
+      const auto dk_rows = dk.block(begin, count);
+      const auto dv_rows = dv.block(begin, count);
+      drop(dv_rows, dv_rows, begin);
+      rotate(ctx, s.positions + begin, dq_rows, dk_rows, S(-1));
+      const auto inner = parts.inner.block(begin, count);
       const auto z = query(inner);
       S* dgamma = g.data;
       S* dbeta = g.data + 2 * QueryWidth;
       using Product = sma::kernels::ProductTerm<S, QueryWidth>;
       using Element = sma::kernels::ElementTerm<S, QueryWidth>;
-      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dq, z}, dgamma});
-      ctx.launch(
-          sma::kernels::ColumnSum<S, QueryWidth, Product>{s.rows, Product{dk, z}, dgamma + QueryWidth});
-      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dq}, dbeta});
-      ctx.launch(sma::kernels::ColumnSum<S, QueryWidth, Element>{s.rows, Element{dk}, dbeta + QueryWidth});
-      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
+      using Sums = sma::kernels::ColumnSums<S, QueryWidth, Product, Element>;
+      ctx.launch(Sums{count, Product{dq_rows, z}, Element{dq_rows}, dgamma, dbeta});
+      ctx.launch(Sums{count, Product{dk_rows, z}, Element{dk_rows}, dgamma + QueryWidth, dbeta + QueryWidth});
+      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq_rows, dk_rows, w.data, z});
+      const auto dmixed = saved.mixed.block(begin, count);
       constexpr Index before = QueryWidth + ValueWidth;
-      const auto first = saved.mixed.template columns<before>(0);
+      const auto first = dmixed.template columns<before>(0);
       ctx.launch(sma::kernels::MultiplyRows<S, before>{inner.template columns<before>(0), first, first});
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv, value(saved.mixed), value(saved.mixed)});
-    }
-    const auto mix = sma::child<0>(w);
-    const auto dmix = sma::child<0>(g);
-    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(saved.mixed), saved.x, mix.data,
-                                 dmix.data, dmix.data + inner_width * Width, dx);
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv_rows, value(dmixed), value(dmixed)});
+      const auto mix = sma::child<0>(w);
+      const auto dmix = sma::child<0>(g);
+      sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(begin, count),
+                                   mix.data, dmix.data, dmix.data + inner_width * Width,
+                                   dx.block(begin, count));
+    });
   }
 
   template <class C, class S>
@@ -293,10 +318,10 @@ struct GatedAttention {
     requires(streamable)
   {
     constexpr Index slots = Span::size + 1;
-    const auto inner = ctx.template scratch_rows<inner_width>(1);
-    mix(ctx, x, w, inner);
-    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{inner, inner});
-    const Parts<S> now = parts_of(ctx, s, inner, w, [](const auto&, const auto&) {});
+    const Parts<S> now = room_for_parts<S>(ctx, 1);
+    mix(ctx, x, w, now.inner);
+    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
+    make_queries_and_keys(ctx, s.positions, w, now);
     const Index slot = stream.steps % slots;
     const sma::Rows<S, ValueWidth> v = value(now.inner);
     for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
@@ -327,27 +352,34 @@ struct GatedAttention {
     return Drop::rate > 0 && ctx.training();
   }
 
-  /// Queries, keys and values from z | r | v, in memory of the enclosing scope; drop(v, dropped) is v's dropout.
-  template <class C, class S, class D>
-  static Parts<S> parts_of(C& ctx, const sma::Sequences& s, sma::Rows<S, inner_width> inner,
-                           const sma::Weights<GatedAttention, S>& w, const D& drop) {
-    Parts<S> parts{inner,
-                   ctx.template scratch_rows<QueryWidth>(s.rows),
-                   ctx.template scratch_rows<QueryWidth>(s.rows),
-                   {}};
+  template <class S>
+  static std::uint8_t* mask_of(const Saved<S>& saved, Index row) {
+    return saved.mask + row * sma::kernels::mask_bytes<ValueWidth>;
+  }
+
+  /// In memory of the enclosing scope. Without dropout v is inner's.
+  template <class S, class C>
+  static Parts<S> room_for_parts(C& ctx, Index rows) {
+    const auto inner = ctx.template scratch_rows<inner_width>(rows);
+    const auto q = ctx.template scratch_rows<QueryWidth>(rows);
+    const auto k = ctx.template scratch_rows<QueryWidth>(rows);
+    return {inner, q, k, drops(ctx) ? ctx.template scratch_rows<ValueWidth>(rows) : value(inner)};
+  }
+
+  template <class C, class S>
+  static void make_queries_and_keys(C& ctx, const sma::Position* positions,
+                                    const sma::Weights<GatedAttention, S>& w, const Parts<S>& parts) {
     ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
                                                       parts.q, parts.k});
+    rotate(ctx, positions, parts.q, parts.k, S(1));
+  }
+  template <class C, class S>
+  static void rotate(C& ctx, const sma::Position* positions, const sma::Rows<S, QueryWidth>& q,
+                     const sma::Rows<S, QueryWidth>& k, S direction) {
     if constexpr (PositionKind::rotary) {
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, parts.q, parts.q, S(1)});
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{s.positions, parts.k, parts.k, S(1)});
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{positions, q, q, direction});
+      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{positions, k, k, direction});
     }
-    parts.v = value(parts.inner);
-    if (drops(ctx)) {
-      const auto dropped = ctx.template scratch_rows<ValueWidth>(s.rows);
-      drop(parts.v, dropped);
-      parts.v = dropped;
-    }
-    return parts;
   }
 
   template <class S>

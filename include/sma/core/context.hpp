@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <sma/core/arena.hpp>
 #include <sma/core/backend.hpp>
 #include <sma/core/random.hpp>
@@ -94,6 +95,20 @@ class Context {
   template <class Kernel>
   SMA_NOINLINE void launch(const Kernel& kernel) {
     run(*this, kernel);
+  }
+
+  /// Calls f(begin, count) for blocks of rows that stay in the caches from one kernel to the next, where the backend names such a
+  /// number (`row_block`); otherwise for all of them.
+  template <class F>
+  static void for_each_row_block(Index rows, const F& f) {
+    Index block = rows;
+    if constexpr (requires { Backend::row_block; }) block = std::min(rows, Backend::row_block);
+    Index begin = 0;
+    do {
+      const Index count = std::min(block, rows - begin);
+      f(begin, count);
+      begin += count;
+    } while (begin < rows);
   }
 
   /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none.

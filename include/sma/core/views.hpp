@@ -25,6 +25,11 @@ struct Rows {
     return {data + begin, rows, stride};
   }
 
+  /// Rows begin .. begin + count - 1, or null rows of null rows.
+  SMA_HD Rows block(Index begin, Index count) const {
+    return {data == nullptr ? nullptr : data + begin * stride, count, stride};
+  }
+
   /// A view of mutable rows is a view of const rows. A template, because nvcc warns of a conversion of `Rows<const T>` to itself.
   template <class U>
     requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
