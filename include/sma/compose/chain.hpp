@@ -316,7 +316,7 @@ struct Chain {
     // if they fit.
     constexpr auto kBetween = std::make_index_sequence<size - 1>{};
     S* gradients[2];
-    for (const std::size_t turn : {0, 1}) {
+    for (std::size_t turn = 0; turn < 2; ++turn) {
       const Index count =
           turn == size % 2 ? largest_gradient<0>(saved, kBetween) : largest_gradient<1>(saved, kBetween);
       S* room = nullptr;
