@@ -123,9 +123,9 @@ struct Repeat {
 
  private:
   template <class C, class S>
-  static void layer_backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
-                             Rows<S, input_width> dx, Weights<L, S> w, Gradients<Repeat, S> g, Index i,
-                             saved_of<L, S>& saved) {
+  SMA_NOINLINE static void layer_backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
+                                          Rows<S, input_width> dx, Weights<L, S> w, Gradients<Repeat, S> g,
+                                          Index i, saved_of<L, S>& saved) {
     if constexpr (sums_gradients && C::sums_gradients) {
       if (ctx.batch_gradients != nullptr) {
         // All layers take the memory of the first.
