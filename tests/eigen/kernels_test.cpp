@@ -222,6 +222,7 @@ void check_positions(Index rows, Index length, Index gap, Index stride) {
   using Kernel = sma::kernels::PositionCodes<T, Width>;
   std::vector<sma::Position> positions;
   for (Index i = 0; i < rows; ++i) positions.push_back(static_cast<sma::Position>(i % length * gap));
+  const auto x = random_values<T>(rows * stride, 1);
   auto code = random_values<T>(rows * stride, 3);
   auto plain_code = code;
   const Kernel plain{positions.data(), {plain_code.data(), rows, stride}};
@@ -230,14 +231,24 @@ void check_positions(Index rows, Index length, Index gap, Index stride) {
   kernel.code.data = code.data();
   sma::Context<sma::Eigen<T>> ctx;
   ctx.launch(kernel);
+  auto y = code;
+  auto plain_y = plain_code;
+  const T scale = T(0.3);
+  const sma::kernels::AddToScaled<T, Width> add{
+      {x.data(), rows, stride}, &scale, {plain_y.data(), rows, stride}};
+  for (Index i = 0; i < add.extent(); ++i) add(i);
+  auto added = add;
+  added.y.data = y.data();
+  ctx.launch(added);
   // The plain form rounds the angle, by up to 2^-53 of itself: 1e-12 at time step 16384.
   const double allowed = std::is_same_v<T, double> ? 2e-12 : 1e-7;
   const double exactly = std::is_same_v<T, double> ? 1e-13 : 1e-7;
-  double code_difference = 0, error = 0;
+  double code_difference = 0, y_difference = 0, error = 0;
   for (Index i = 0; i < rows; ++i)
     for (Index c = 0; c < stride; ++c) {
       const auto e = static_cast<std::size_t>(i * stride + c);
       code_difference = std::max(code_difference, std::abs(static_cast<double>(code[e] - plain_code[e])));
+      y_difference = std::max(y_difference, std::abs(static_cast<double>(y[e] - plain_y[e])));
       if (c >= Width) continue;
       const Index j = c % (Width / 2);
       const long double angle = static_cast<long double>(positions[static_cast<std::size_t>(i)]) *
@@ -246,6 +257,7 @@ void check_positions(Index rows, Index length, Index gap, Index stride) {
       error = std::max(error, static_cast<double>(std::abs(static_cast<long double>(code[e]) - exact)));
     }
   CHECK(code_difference <= allowed);
+  CHECK(y_difference <= allowed + 8 * static_cast<double>(std::numeric_limits<T>::epsilon()));
   if (rows >= 128) CHECK(error <= exactly);
   if (rows < 128) CHECK(code == plain_code);
 }
@@ -455,18 +467,19 @@ TEST_CASE_TEMPLATE("Adam's update in packs is the plain one, and the same wherev
                                           T(0.98),  T(0.01),  T(0.3),   T(1e-8),  T(0.99), rectified};
       const auto before = std::array{w, m, v};
       sma::Context<sma::Eigen<T>> ctx;
+      const auto restore = [&] {
+        std::copy(before[0].begin(), before[0].end(), w.begin());
+        std::copy(before[1].begin(), before[1].end(), m.begin());
+        std::copy(before[2].begin(), before[2].end(), v.begin());
+      };
       for (const Index cut : {size / 3, size / 2}) {
         ctx.launch(k.part(0, cut));
         ctx.launch(k.part(cut, size - cut));
         const auto parts = std::array{w, m, v};
-        std::copy(before[0].begin(), before[0].end(), w.begin());
-        std::copy(before[1].begin(), before[1].end(), m.begin());
-        std::copy(before[2].begin(), before[2].end(), v.begin());
+        restore();
         ctx.launch(k);
         CHECK(parts == std::array{w, m, v});
-        std::copy(before[0].begin(), before[0].end(), w.begin());
-        std::copy(before[1].begin(), before[1].end(), m.begin());
-        std::copy(before[2].begin(), before[2].end(), v.begin());
+        restore();
       }
       check_override<T>(k, {&w, &m, &v});
     }

@@ -42,10 +42,9 @@ struct Repeat {
   static constexpr bool rowwise = is_rowwise<L>();
   static constexpr bool causal = is_causal<L>();
   static constexpr bool streamable = is_streamable<L>();
-  static constexpr bool made_again =
-      recompute_of<canonical<L>>() == Recompute::from_kept && rebases<canonical<L>>();
   static constexpr Recompute recompute =
       recompute_of<canonical<L>>() == Recompute::from_kept ? Recompute::from_kept : Recompute::never;
+  static constexpr bool made_again = recompute != Recompute::never && rebases<canonical<L>>();
   static constexpr bool sums_gradients = couples_batch<L>() && N > 1;
   using Children = sma::Children<Child<"", L, N>>;
 

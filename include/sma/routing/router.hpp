@@ -229,7 +229,7 @@ struct Router {
       const auto out = dots_output<branch<I>>() ? ctx.template scratch_rows<output_width>(rows)
                                                 : ctx.template keep_rows<output_width>(rows);
       saved.selected[I] = selected;
-      saved.outputs[I] = out;
+      if constexpr (!dots_output<branch<I>>()) saved.outputs[I] = out;
       compress(ctx, selected, x, in);
       {
         auto inner = ctx.scope();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/pack.hpp>
 #include <sma/kernels/elementwise.hpp>
@@ -81,43 +82,40 @@ void run(Context<Eigen<T>>&, const kernels::ApplyAndDerive<T, Width, Function>& 
   }
 }
 
-/// Rows outside, columns inside; sums of 64 rows at a time keep single precision honest over long batches.
+namespace eigen {
+
+/// out[s][c] += sum over rows r of what add(r, c, sums) adds to sums[s][c]. Rows outside, columns inside; sums of 64 rows at a time
+/// keep single precision honest over long batches.
+template <Index Width, class T, std::size_t Count, class Add>
+[[gnu::always_inline]] inline void sum_columns(Index rows, const std::array<T*, Count>& out, const Add& add) {
+  constexpr Index kBlock = 64;
+  T total[Count][Width] = {};
+  for (Index r0 = 0; r0 < rows; r0 += kBlock) {
+    T part[Count][Width] = {};
+    const Index end = std::min(r0 + kBlock, rows);
+    for (Index r = r0; r < end; ++r)
+      for (Index c = 0; c < Width; ++c) add(r, c, part);
+    for (std::size_t s = 0; s < Count; ++s)
+      for (Index c = 0; c < Width; ++c) total[s][c] += part[s][c];
+  }
+  for (std::size_t s = 0; s < Count; ++s)
+    for (Index c = 0; c < Width; ++c) out[s][c] += total[s][c];
+}
+
+}  // namespace eigen
+
 template <class T, Index Width, class Term>
 void run(Context<Eigen<T>>&, const kernels::ColumnSum<T, Width, Term>& k) {
-  constexpr Index kBlock = 64;
-  T total[Width] = {};
-  for (Index r0 = 0; r0 < k.rows; r0 += kBlock) {
-    T part[Width] = {};
-    const Index end = std::min(r0 + kBlock, k.rows);
-    for (Index r = r0; r < end; ++r)
-      for (Index c = 0; c < Width; ++c) part[c] += k.term(r, c);
-    for (Index c = 0; c < Width; ++c) total[c] += part[c];
-  }
-  for (Index c = 0; c < Width; ++c) k.out[c] += total[c];
+  eigen::sum_columns<Width>(k.rows, std::array{k.out},
+                            [&k](Index r, Index c, auto& sums) { sums[0][c] += k.term(r, c); });
 }
 template <class T, Index Width, class First, class Second>
 void run(Context<Eigen<T>>&, const kernels::ColumnSums<T, Width, First, Second>& k) {
-  constexpr Index kBlock = 64;
-  T first[Width] = {};
-  T second[Width] = {};
-  for (Index r0 = 0; r0 < k.rows; r0 += kBlock) {
-    T first_part[Width] = {};
-    T second_part[Width] = {};
-    const Index end = std::min(r0 + kBlock, k.rows);
-    for (Index r = r0; r < end; ++r)
-      for (Index c = 0; c < Width; ++c) {
-        first_part[c] += k.first(r, c);
-        second_part[c] += k.second(r, c);
-      }
-    for (Index c = 0; c < Width; ++c) {
-      first[c] += first_part[c];
-      second[c] += second_part[c];
-    }
-  }
-  for (Index c = 0; c < Width; ++c) {
-    k.first_out[c] += first[c];
-    k.second_out[c] += second[c];
-  }
+  eigen::sum_columns<Width>(k.rows, std::array{k.first_out, k.second_out},
+                            [&k](Index r, Index c, auto& sums) {
+                              sums[0][c] += k.first(r, c);
+                              sums[1][c] += k.second(r, c);
+                            });
 }
 
 }  // namespace sma

@@ -8,14 +8,19 @@
 /// Numbers that element-wise functions work on at a time, in registers.
 namespace sma::eigen {
 
+/// Calls f with a register's numbers as an array of Eigen's.
+template <class T, class F>
+[[gnu::always_inline]] inline void as_array(Register<T>& x, const F& f) {
+  ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1> values;
+  std::memcpy(values.data(), &x, sizeof(x));
+  f(values);
+  std::memcpy(&x, values.data(), sizeof(x));
+}
+
 /// x = e^x, lane by lane. Double precision: Eigen's.
 template <class T>
 [[gnu::always_inline]] inline void exponential(Register<T>& x) {
-  using Array = ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1>;
-  Array values;
-  std::memcpy(values.data(), &x, sizeof(x));
-  values = values.exp();
-  std::memcpy(&x, values.data(), sizeof(x));
+  as_array<T>(x, [](auto& values) { values = values.exp(); });
 }
 
 /// Single precision: with n = round(x / ln 2) and r = x - n ln 2, e^x = 2^n e^r, e^r by Cephes' polynomial (Moshier, "Methods and
@@ -53,10 +58,7 @@ template <>
 /// x = sqrt(x), lane by lane. std::sqrt of numbers is not vectorized, because of errno.
 template <class T>
 [[gnu::always_inline]] inline void square_root(Register<T>& x) {
-  ::Eigen::Array<T, static_cast<int>(kRegisterWidth<T>), 1> values;
-  std::memcpy(values.data(), &x, sizeof(x));
-  values = values.sqrt();
-  std::memcpy(&x, values.data(), sizeof(x));
+  as_array<T>(x, [](auto& values) { values = values.sqrt(); });
 }
 
 /// Two registers: what a function with `vectorizes` gets instead of a number. It has + - * /, exp and sqrt.
