@@ -19,7 +19,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-maybe-uninitialized>")
 endif()
 # Sanitizers' instrumentation makes g++ warn of uninitialised and out-of-range accesses that are not there.
-if(SEQBOAT_WARNINGS_AS_ERRORS AND NOT SEQBOAT_SANITIZE)
+if(SEQBOAT_WARNINGS_AS_ERRORS AND NOT (SEQBOAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))
   target_compile_options(seqboat_warnings INTERFACE
     "$<$<COMPILE_LANGUAGE:CXX>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
 endif()
