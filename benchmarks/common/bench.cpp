@@ -53,6 +53,9 @@ int model_main(int argc, char** argv, const char* task, std::int64_t length,
       ->check(CLI::IsMember({"train", "infer", "weights"}));
   app.add_option("--batch", o.batch, "sequences")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", o.threads)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--lanes", o.lanes, "the batch is cut into at most as many")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--lengths", lengths,
                  "fixed (the task's), fixed:T, or a file with one length a line, taken in order")
       ->capture_default_str();
@@ -80,6 +83,7 @@ int model_main(int argc, char** argv, const char* task, std::int64_t length,
                                {"mode", o.mode},
                                {"task", task},
                                {"threads", o.threads},
+                               {"lanes", o.lanes},
                                {"batch", o.batch},
                                {"lengths", lengths},
                                {"tokens_per_s", median(rates)},

@@ -16,6 +16,7 @@ struct ModelOptions {
   std::string mode;        // train, infer or weights
   std::int64_t batch = 8;  // sequences
   std::int64_t threads = 2;
+  std::int64_t lanes = 8;
   std::vector<std::int64_t> lengths;  // taken one after another, from the first again after the last
   double seconds = 10;                // of measured steps
   std::int64_t steps = 3;             // measured at least
