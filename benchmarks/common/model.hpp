@@ -72,7 +72,8 @@ ModelResult measure(const ModelOptions& o) {
   using Net = sma::Network<seqboat::Classifier<WithRule<Model>>, sma::Eigen<float>>;
   constexpr double rate = 1e-5;  // small, as in peers/run.py: routing stays that of the initial weights
   Rule::rate = o.activation;
-  Net net(sma::Seed{o.seed}, {.threads = static_cast<sma::Index>(o.threads), .lanes = static_cast<sma::Index>(o.lanes)});
+  Net net(sma::Seed{o.seed},
+          {.threads = static_cast<sma::Index>(o.threads), .lanes = static_cast<sma::Index>(o.lanes)});
   if (o.mode == "weights") {
     seqboat::save_reference(net, o.output);
     return {};

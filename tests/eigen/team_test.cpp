@@ -54,3 +54,36 @@ TEST_CASE("when a lane fails the others stop, its error is rethrown, and the tea
         CHECK(run(false) == 4);
       }
 }
+
+TEST_CASE("a lane that meets the others less often than they do is an error, not a deadlock") {
+  for (const Index threads : {1, 2, 5}) {
+    CAPTURE(threads);
+    sma::eigen::Team team(threads, 5);
+    CHECK_THROWS_WITH_AS(
+        team.run(5, true,
+                 [&](Index lane, Index) {
+                   for (Index round = 0; round < (lane == 3 ? 1 : 2); ++round) {
+                     double one = 1;
+                     team.reducer(5)->all_reduce(lane, &one, 1);
+                   }
+                 }),
+        "sma::eigen::Team: found lanes that wait for one that has ended, expected the same number of "
+        "meetings in all lanes of a batch",
+        sma::Error);
+  }
+}
+
+TEST_CASE("sums into the whole: each lane adds a part, in lane order") {
+  for (const Index threads : {1, 2, 3}) {
+    sma::eigen::Team team(threads, 4);
+    std::vector<double> total(7, 100.0);
+    team.run(4, true, [&](Index lane, Index) {
+      std::vector<double> mine(7);
+      for (int round = 0; round < 3; ++round) {
+        for (std::size_t i = 0; i < 7; ++i) mine[i] = static_cast<double>(lane * 10) + static_cast<double>(i);
+        team.reducer(4)->sum_into(lane, mine.data(), total.data(), 7);
+      }
+    });
+    for (std::size_t i = 0; i < 7; ++i) CHECK(total[i] == 100.0 + 3 * (60.0 + 4 * static_cast<double>(i)));
+  }
+}

@@ -9,17 +9,18 @@
 #include <mutex>
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
+#include <sma/eigen/fiber.hpp>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace sma::eigen {
 
 /// Runs the lanes of a batch on threads. At most `threads` lanes run at a time, whatever the number of lanes.
 ///
-/// Independent lanes are taken one after another by `threads` workers. Coupled lanes (batch norm) must all be under way at
-/// once: each gets a thread of its own, and lanes l, l + threads, l + 2 threads, ... take turns in that order: one runs until
-/// it waits for the others, then the next. Only the thread whose turn it is wakes, so that those of one group tend to share
-/// a processor, and none waits where another one runs.
+/// Independent lanes are taken one after another by `threads` workers. Coupled lanes (batch norm) must all be under way at once: each
+/// is a fiber, and a worker's lanes l, l + threads, l + 2 threads, ... take turns in that order: one runs until it waits for the
+/// others, then the next; when all have come so far the workers meet, and the next round begins.
 /// Sums over lanes are taken in lane order, so that results are the same for every number of threads.
 class Team {
  public:
@@ -64,8 +65,8 @@ class Team {
   template <class Task>
   void run(Index lanes, bool coupled, const Task& task) {
     coupled = coupled && lanes > 1;
-    const Index workers = coupled ? lanes : std::min(lanes, threads_);
-    if (workers == 1) {
+    const Index workers = std::min(lanes, threads_);
+    if (workers == 1 && !coupled) {
       for (Index lane = 0; lane < lanes; ++lane) task(lane, Index{0});
       return;
     }
@@ -84,14 +85,9 @@ class Team {
       coupled_ = coupled;
       next_lane_ = 0;
       running_ = workers - 1;
-      arrived_ = 0;
       failed_ = false;
       error_ = nullptr;
-      slots_.resize(std::max(slots_.size(),
-                             static_cast<std::size_t>(lanes)));  // never shrinks: nothing is allocated twice
-      for (auto& slot : slots_) slot.restart();
-      turns_.resize(static_cast<std::size_t>(threads_));
-      for (Index group = 0; group < threads_; ++group) turns_[static_cast<std::size_t>(group)] = group;
+      if (coupled) begin_turns();
       ++generation_;
     }
     wake_.notify_all();
@@ -102,16 +98,19 @@ class Team {
   }
 
  private:
-  struct Slot {
+  /// A coupled lane.
+  struct Lane {
+    Team* team;
+    Index index;
+    Fiber fiber;
     std::vector<unsigned char> data[2];
     std::size_t uses = 0;
     const void* part = nullptr;
-    bool done = false;
-    std::unique_ptr<std::condition_variable> wake = std::make_unique<std::condition_variable>();
 
-    void restart() {
-      uses = 0;
-      done = false;
+    Lane(Team* of, Index lane) : team(of), index(lane) {}
+    static void run(void* self) {
+      auto* const lane = static_cast<Lane*>(self);
+      lane->team->guarded(lane->index, lane->index);
     }
   };
   /// Thrown in lanes that wait for one that failed.
@@ -136,14 +135,7 @@ class Team {
   }
 
   void work(Index worker) {
-    if (coupled_) {
-      wait_for_turn(worker);
-      guarded(worker, worker);
-      const std::lock_guard lock(mutex_);
-      slot_of(worker).done = true;
-      give_turn(worker);
-      return;
-    }
+    if (coupled_) return work_in_turns(worker);
     for (Index lane = next_lane_.fetch_add(1); lane < job_lanes_; lane = next_lane_.fetch_add(1))
       guarded(lane, worker);
   }
@@ -153,42 +145,73 @@ class Team {
       job_(job_context_, lane, worker);
     } catch (const Abandoned&) {
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      failed_ = true;
-      if (coupled_) wake_turns();
+      fail(std::current_exception());
     }
   }
 
-  Slot& slot_of(Index lane) { return slots_[static_cast<std::size_t>(lane)]; }
-  Index& turn_of(Index lane) { return turns_[static_cast<std::size_t>(lane % threads_)]; }
-
-  void wait_for_turn(Index lane) {
-    std::unique_lock lock(mutex_);
-    slot_of(lane).wake->wait(lock, [&] { return turn_of(lane) == lane; });
+  void fail(std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::move(error);
+    failed_ = true;
   }
 
-  /// The round is complete, or will never be: the lane whose turn it is, in each group, looks. Called with the lock.
-  void wake_turns() {
-    for (const Index lane : turns_)
-      if (lane < job_lanes_) slot_of(lane).wake->notify_one();
+  // ---- coupled lanes ----
+
+  void begin_turns() {
+    while (static_cast<Index>(lanes_.size()) < job_lanes_)
+      lanes_.push_back(std::make_unique<Lane>(this, static_cast<Index>(lanes_.size())));
+    for (Index lane = 0; lane < job_lanes_; ++lane) {
+      lane_at(lane).uses = 0;
+      lane_at(lane).fiber.start(&Lane::run, &lane_at(lane));
+    }
+    unfinished_ = job_lanes_;
+    abandoned_ = false;
   }
 
-  /// To the next lane of the group that is not done. Called with the lock.
-  void give_turn(Index lane) {
-    Index next = lane;
+  Lane& lane_at(Index lane) { return *lanes_[static_cast<std::size_t>(lane)]; }
+
+  void work_in_turns(Index worker) {
     do {
-      next += threads_;
-      if (next >= job_lanes_) next = lane % threads_;
-    } while (next != lane && slot_of(next).done);
-    turn_of(lane) = next;
-    slot_of(next).wake->notify_one();
+      for (Index lane = worker; lane < job_lanes_; lane += job_workers_) {
+        Fiber& fiber = lane_at(lane).fiber;
+        if (fiber.done()) continue;
+        fiber.resume();
+        if (fiber.done()) --unfinished_;
+      }
+    } while (!end_round());
+  }
+
+  /// Waits for all workers, each of whose lanes has met the others or is done; true when all of them are done.
+  bool end_round() {
+    const std::uint64_t round = round_;
+    if (++arrived_ == job_workers_) {
+      arrived_ = 0;
+      if (unfinished_ != 0 && unfinished_ != job_lanes_ && !failed_)
+        fail(std::make_exception_ptr(
+            Error("sma::eigen::Team: found lanes that wait for one that has ended, expected the "
+                  "same number of meetings in all lanes of a batch")));
+      abandoned_ = failed_;
+      over_ = unfinished_ == 0;
+      ++round_;
+      round_.notify_all();
+    } else {
+      // Workers come at about the same time: to sleep and be woken takes longer than most of these.
+      for (int i = 0; i < kPatience && round_ == round; ++i) std::this_thread::yield();
+      round_.wait(round);
+    }
+    return over_;
+  }
+
+  /// Returns, in every lane, when all lanes are here.
+  void meet(Index lane) {
+    lane_at(lane).fiber.suspend();
+    if (abandoned_) throw Abandoned{};
   }
 
   template <class T>
   void all_reduce(Index lane, T* data, Index count) {
     // Two buffers a lane, used in turn: nobody writes buffer k again before all have arrived at k + 1, and so have read k.
-    Slot& mine = slot_of(lane);
+    Lane& mine = lane_at(lane);
     const std::size_t turn = mine.uses++ % 2;
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (mine.data[turn].size() < bytes) mine.data[turn].resize(bytes);
@@ -196,38 +219,25 @@ class Team {
     meet(lane);
     for (Index i = 0; i < count; ++i) data[i] = T(0);
     for (Index other = 0; other < job_lanes_; ++other) {
-      const T* theirs = reinterpret_cast<const T*>(slot_of(other).data[turn].data());
+      const T* theirs = reinterpret_cast<const T*>(lane_at(other).data[turn].data());
       for (Index i = 0; i < count; ++i) data[i] += theirs[i];
     }
   }
 
   template <class T>
   void sum_into(Index lane, const T* mine, T* total, Index count) {
-    slot_of(lane).part = mine;
+    lane_at(lane).part = mine;
     meet(lane);
     const Index begin = count * lane / job_lanes_;
     const Index end = count * (lane + 1) / job_lanes_;
     for (Index other = 0; other < job_lanes_; ++other) {
-      const T* theirs = static_cast<const T*>(slot_of(other).part);
+      const T* theirs = static_cast<const T*>(lane_at(other).part);
       for (Index i = begin; i < end; ++i) total[i] += theirs[i];
     }
     meet(lane);
   }
 
-  /// Waits, while others take their turns, until every lane is here.
-  void meet(Index lane) {
-    std::unique_lock lock(mutex_);
-    if (failed_) throw Abandoned{};
-    const std::uint64_t round = meetings_;
-    if (++arrived_ == job_lanes_) {
-      arrived_ = 0;
-      ++meetings_;
-      wake_turns();
-    }
-    give_turn(lane);
-    slot_of(lane).wake->wait(lock, [&] { return turn_of(lane) == lane && (meetings_ != round || failed_); });
-    if (meetings_ == round) throw Abandoned{};
-  }
+  static constexpr int kPatience = 200;
 
   Index threads_;
   Reducer reducer_;
@@ -237,19 +247,23 @@ class Team {
   std::condition_variable wake_, done_;
   bool stop_ = false;
   std::uint64_t generation_ = 0;
-  std::uint64_t meetings_ = 0;
   void (*job_)(void*, Index, Index) = nullptr;
   void* job_context_ = nullptr;
   Index job_lanes_ = 0;
   Index job_workers_ = 0;
   Index running_ = 0;
-  std::vector<Index> turns_;  // (threads), the lane that runs
-  Index arrived_ = 0;
   bool coupled_ = false;
   bool failed_ = false;
   std::exception_ptr error_;
   std::atomic<Index> next_lane_{0};
-  std::vector<Slot> slots_;
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::atomic<Index> unfinished_{0};
+  std::atomic<Index> arrived_{0};  // workers at the end of this round
+  std::atomic<std::uint64_t> round_{
+      0};  // the last worker of a round writes what follows, and only then ends it
+  bool abandoned_ = false;
+  bool over_ = false;
 };
 
 }  // namespace sma::eigen

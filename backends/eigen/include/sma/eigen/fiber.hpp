@@ -1,0 +1,152 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#if defined(__GLIBC__)
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <new>
+#endif
+
+/// Calls that stop in their middle and go on later. Lanes that meet are such calls: those of one thread take turns on it without
+/// that the system's scheduler has a say, which wakes a thread where another one runs and leaves a processor idle for milliseconds.
+///
+/// A fiber has `start(body, argument)`, `resume()`, from its own call `suspend()`, and `done()`. The body throws nothing, and suspends in
+/// no catch block: of exceptions that are being handled there is one list a thread. A fiber that has been started is resumed until it
+/// is done; then it can be started again.
+namespace sma::eigen {
+
+using FiberBody = void (*)(void*);
+
+/// On a thread of its own that only runs while somebody waits in `resume`: wherever there are threads.
+class ThreadFiber {
+ public:
+  ThreadFiber() : thread_([this] { serve(); }) {}
+  ThreadFiber(const ThreadFiber&) = delete;
+  ThreadFiber& operator=(const ThreadFiber&) = delete;
+  ~ThreadFiber() {
+    body_ = nullptr;
+    give(true);
+    thread_.join();
+  }
+
+  void start(FiberBody body, void* argument) {
+    body_ = body;
+    argument_ = argument;
+    done_ = false;
+  }
+  void resume() {
+    give(true);
+    wait(false);
+  }
+  void suspend() {
+    give(false);
+    wait(true);
+  }
+  [[nodiscard]] bool done() const { return done_; }
+
+ private:
+  void serve() {
+    for (;;) {
+      wait(true);
+      if (body_ == nullptr) return;
+      body_(argument_);
+      done_ = true;
+      give(false);
+    }
+  }
+  void give(bool inside) {
+    const std::lock_guard lock(mutex_);
+    inside_ = inside;
+    turn_.notify_all();
+  }
+  void wait(bool inside) {
+    std::unique_lock lock(mutex_);
+    turn_.wait(lock, [&] { return inside_ == inside; });
+  }
+
+  FiberBody body_ = nullptr;
+  void* argument_ = nullptr;
+  bool done_ = true;
+  bool inside_ = false;  // whose turn it is: the fiber's, or of who resumes it
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::thread thread_;
+};
+
+#if defined(__GLIBC__)
+
+/// On a stack of its own, as large as a thread's; a page takes memory once it is touched. Throws std::bad_alloc.
+class ContextFiber {
+ public:
+  ContextFiber() : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) {
+    stack_ = ::mmap(nullptr, page_ + kStack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack_ == MAP_FAILED) throw std::bad_alloc();
+    void* const bottom = static_cast<char*>(stack_) + page_;  // behind a page that nobody may touch
+    if (::mprotect(bottom, kStack, PROT_READ | PROT_WRITE) != 0 || ::getcontext(&inside_) != 0) {
+      ::munmap(stack_, page_ + kStack);
+      throw std::bad_alloc();
+    }
+    inside_.uc_stack.ss_sp = bottom;
+    inside_.uc_stack.ss_size = kStack;
+    inside_.uc_link = nullptr;
+    const auto self = reinterpret_cast<std::uintptr_t>(this);  // makecontext passes on nothing but ints
+    ::makecontext(&inside_, reinterpret_cast<void (*)()>(&ContextFiber::serve), 2,
+                  static_cast<unsigned>(self >> 32U), static_cast<unsigned>(self & 0xFFFFFFFFU));
+  }
+  ContextFiber(const ContextFiber&) = delete;
+  ContextFiber& operator=(const ContextFiber&) = delete;
+  ~ContextFiber() { ::munmap(stack_, page_ + kStack); }
+
+  void start(FiberBody body, void* argument) {
+    body_ = body;
+    argument_ = argument;
+    done_ = false;
+  }
+  void resume() { ::swapcontext(&outside_, &inside_); }
+  void suspend() { ::swapcontext(&inside_, &outside_); }
+  [[nodiscard]] bool done() const { return done_; }
+
+ private:
+  static constexpr std::size_t kStack = std::size_t{8} << 20U;
+  static_assert(sizeof(std::uintptr_t) <= 2 * sizeof(unsigned));
+
+  static void serve(unsigned upper, unsigned lower) {
+    auto* const self = reinterpret_cast<ContextFiber*>((std::uintptr_t{upper} << 32U) | lower);
+    for (;;) {
+      self->body_(self->argument_);
+      self->done_ = true;
+      self->suspend();
+    }
+  }
+
+  std::size_t page_;
+  void* stack_ = nullptr;
+  FiberBody body_ = nullptr;
+  void* argument_ = nullptr;
+  bool done_ = true;
+  ucontext_t inside_{};
+  ucontext_t outside_{};
+};
+
+#endif
+
+// Sanitizers know threads, but no stacks that a program changes by itself.
+#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+using Fiber = ThreadFiber;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+using Fiber = ThreadFiber;
+#else
+using Fiber = ContextFiber;
+#endif
+#else
+using Fiber = ContextFiber;
+#endif
+
+}  // namespace sma::eigen
