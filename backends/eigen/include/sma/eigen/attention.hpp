@@ -9,15 +9,23 @@
 #include <sma/eigen/pack.hpp>
 #include <sma/kernels/attention.hpp>
 
-/// Banded attention in tiles: a block of queries meets the keys that its band touches. A sequence's keys and values are packed
-/// once; a stripe of kTileRows queries multiplies only the keys that one of its rows sees, and a stripe of keys, in backward,
-/// only the queries that see one of them.
+/// Banded attention in tiles: a block of queries meets the keys that its band touches. Keys and values are packed once for all queries
+/// of a segment of their sequence; a stripe of kTileRows queries multiplies only the keys that one of its rows sees, and a stripe of
+/// keys, in backward, only the queries that see one of them.
 namespace sma {
 
 namespace eigen {
 
 /// Queries of one block: as many as keep its tiles of scores and their gradients in the second-level cache.
 inline constexpr Index kQueryBlock = 8 * kTileRows;
+
+/// Queries whose keys are packed together, of a band: what is packed stays in the last-level cache until they have met it.
+inline constexpr Index kSegment = 2048 / kQueryBlock * kQueryBlock;
+
+/// Keys that are packed: `first` begins a panel of the sequence.
+struct Packed {
+  Index first, end;
+};
 
 /// The keys of a block of queries (of one sequence), and its tile of scores: `stride` numbers a row, column 0 is key `j0`.
 /// A row holds zeros for kTileRows keys on either side of those it sees, where stripes of other rows read it.
@@ -26,41 +34,51 @@ struct Block {
   Index i0, queries;  // first query and their number
   Index j0, keys;     // first key and their number; j0 - begin is a multiple of a panel's columns
   Index stride;       // of a tile
+  Packed packed;      // they are among these
 };
 
+/// Where the panel begins that holds the first key that query i sees.
 template <class T, class Problem>
-Block block_of(const Problem& p, Index begin, Index end, Index i0) {
-  const Index queries = std::min(kQueryBlock, end - i0);
-  const Index first = p.first_key(i0, begin);
-  const Index j0 = begin + (first - begin) / kTileColumns<T> * kTileColumns<T>;
-  const Index keys = p.end_key(i0 + queries - 1, end) - j0;
-  return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>) + kRegisterWidth<T>};
+Index first_panel(const Problem& p, Index begin, Index i) {
+  return begin + (p.first_key(i, begin) - begin) / kTileColumns<T> * kTileColumns<T>;
 }
 
-/// Calls visit(block) for the blocks of all sequences, and enter(begin, end) before those of a sequence.
+template <class T, class Problem>
+Block block_of(const Problem& p, Index begin, Index end, Index i0, const Packed& packed) {
+  const Index queries = std::min(kQueryBlock, end - i0);
+  const Index j0 = first_panel<T>(p, begin, i0);
+  const Index keys = p.end_key(i0 + queries - 1, end) - j0;
+  return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>) + kRegisterWidth<T>, packed};
+}
+
+/// Calls visit(block) for the blocks of all sequences, and enter(packed) before those of a segment.
 template <class T, class Problem, class Enter, class Visit>
 void for_each_block(const Problem& p, const Enter& enter, const Visit& visit) {
   for (Index sequence = 0; sequence < p.s.count; ++sequence) {
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
-    if (begin == end) continue;
-    enter(begin, end);
-    for (Index i = begin; i < end; i += kQueryBlock) visit(block_of<T>(p, begin, end, i));
+    const Index segment = Problem::window == 0 ? std::max<Index>(1, end - begin) : kSegment;
+    for (Index first = begin; first < end; first += segment) {
+      const Index last = std::min(first + segment, end);
+      const Packed packed{first_panel<T>(p, begin, first), p.end_key(last - 1, end)};
+      enter(packed);
+      for (Index i = first; i < last; i += kQueryBlock) visit(block_of<T>(p, begin, end, i, packed));
+    }
   }
 }
 
-/// Rows of the longest sequence, and numbers of the largest tile, with room for the last stripe to read beyond it.
+/// Keys packed together at most, and numbers of the largest tile, with room for the last stripe to read beyond it.
 template <class T, class Problem>
-std::pair<Index, Index> largest_sequence_and_tile(const Problem& p) {
+std::pair<Index, Index> most_packed_and_largest_tile(const Problem& p) {
   Index longest = 0;
   Index tile = 0;
   for_each_block<T>(
-      p, [&](Index begin, Index end) { longest = std::max(longest, end - begin); },
+      p, [&](const Packed& packed) { longest = std::max(longest, packed.end - packed.first); },
       [&](const Block& b) { tile = std::max(tile, round_up(b.queries, kTileRows) * b.stride); });
   return {longest, tile + kTileRows};
 }
 
-/// A sequence's keys or values, packed for products: as B^T (columns are rows of x) or as B (the depth is rows of x).
+/// Keys or values, packed for products: as B^T (columns are rows of x) or as B (the depth is rows of x).
 template <class T, Index Width>
 Operand<T> columns_of(const Rows<const T, Width>& x, Index first) {
   return transposed(x.row(first), x.stride);
@@ -70,7 +88,7 @@ Operand<T> rows_of(const Rows<const T, Width>& x, Index first) {
   return by_rows(x.row(first), x.stride);
 }
 
-/// tile(i, j) = x_i . y_j for the block's queries i and the keys j that i's stripe sees; y's panels start at the sequence's begin.
+/// tile(i, j) = x_i . y_j for the block's queries i and the keys j that i's stripe sees; y's panels hold the packed keys.
 template <class T, class Problem, Index Width>
 void multiply_by_keys(const Problem& p, const Block& b, const Rows<const T, Width>& x, const T* panels,
                       T* room, T* tile) {
@@ -81,17 +99,17 @@ void multiply_by_keys(const Problem& p, const Block& b, const Rows<const T, Widt
     const Index first = (p.first_key(i, b.begin) - b.j0) / kColumns * kColumns;
     const Index last = p.end_key(i + rows - 1, b.end) - b.j0;
     with_stripe(rows_of(x, i), rows, Width, room, static_cast<T*>(nullptr), [&](const auto& stripe) {
-      multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.begin + first) * Width, Width * kColumns,
+      multiply_stripe<T>(Width, stripe, panels + (b.j0 - b.packed.first + first) * Width, Width * kColumns,
                          {tile + r * b.stride + first, b.stride}, rows, last - first);
     });
   }
 }
 
-/// y_i = sum_j tile(i, j) x_j for the block's queries; x's panels hold the whole sequence's `length` rows.
+/// y_i = sum_j tile(i, j) x_j for the block's queries; x's panels hold the packed keys.
 template <class T, class Problem, Index Width>
 void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, const T* panels, T* room,
                            const Rows<T, Width>& y) {
-  const Index length = b.end - b.begin;
+  const Index length = b.packed.end - b.packed.first;
   for (Index r = 0; r < b.queries; r += kTileRows) {
     const Index i = b.i0 + r;
     const Index rows = std::min(kTileRows, b.queries - r);
@@ -99,7 +117,7 @@ void multiply_tile_by_rows(const Problem& p, const Block& b, const T* tile, cons
     const Index depth = p.end_key(i + rows - 1, b.end) - first;
     const Operand<T> a = by_rows(tile + r * b.stride + first - b.j0, b.stride);
     with_stripe(a, rows, depth, room, static_cast<T*>(nullptr), [&](const auto& stripe) {
-      multiply_stripe<T>(depth, stripe, panels + (first - b.begin) * kTileColumns<T>,
+      multiply_stripe<T>(depth, stripe, panels + (first - b.packed.first) * kTileColumns<T>,
                          length * kTileColumns<T>, {y.row(i), y.stride}, rows, Width);
     });
   }
@@ -267,14 +285,15 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
   constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  const auto [longest, largest] = eigen::largest_sequence_and_tile<T>(p);
+  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p);
   T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));
   T* values = ctx.template scratch<T>(eigen::panels_size<T>(longest, kV));
   T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max(kZ, longest)));
   T* tile = ctx.template scratch<T>(largest);
-  const auto enter = [&](Index begin, Index end) {
-    eigen::pack_panels(eigen::columns_of(p.k, begin), kZ, end - begin, keys);
-    eigen::pack_panels(eigen::rows_of(p.v, begin), end - begin, kV, values);
+  const auto enter = [&](const eigen::Packed& packed) {
+    const Index count = packed.end - packed.first;
+    eigen::pack_panels(eigen::columns_of(p.k, packed.first), kZ, count, keys);
+    eigen::pack_panels(eigen::rows_of(p.v, packed.first), count, kV, values);
   };
   eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
     eigen::multiply_by_keys(p, b, p.q, keys, room, tile);
@@ -302,7 +321,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  const auto [longest, largest] = eigen::largest_sequence_and_tile<T>(p);
+  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p);
   T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));      // k^T, for scores
   T* values = ctx.template scratch<T>(eigen::panels_size<T>(kV, longest));    // v^T, for their gradients
   T* key_rows = ctx.template scratch<T>(eigen::panels_size<T>(longest, kZ));  // k, for dq
@@ -311,14 +330,16 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max({kZ, kV, longest, eigen::kQueryBlock})));
   T* weights = ctx.template scratch<T>(largest);
   T* gradients = ctx.template scratch<T>(largest);  // of weights, then of q . k
-  for (Index i = 0; i < p.s.rows; ++i) {
-    std::fill(k.dk.row(i), k.dk.row(i) + kZ, T(0));
-    std::fill(k.dv.row(i), k.dv.row(i) + kV, T(0));
-  }
-  const auto enter = [&](Index begin, Index end) {
-    eigen::pack_panels(eigen::columns_of(p.k, begin), kZ, end - begin, keys);
-    eigen::pack_panels(eigen::columns_of(p.v, begin), kV, end - begin, values);
-    eigen::pack_panels(eigen::rows_of(p.k, begin), end - begin, kZ, key_rows);
+  Index cleared = 0;                                // rows of dk and dv, up to where keys have been packed
+  const auto enter = [&](const eigen::Packed& packed) {
+    const Index count = packed.end - packed.first;
+    eigen::pack_panels(eigen::columns_of(p.k, packed.first), kZ, count, keys);
+    eigen::pack_panels(eigen::columns_of(p.v, packed.first), kV, count, values);
+    eigen::pack_panels(eigen::rows_of(p.k, packed.first), count, kZ, key_rows);
+    for (; cleared < packed.end; ++cleared) {
+      std::fill_n(k.dk.row(cleared), kZ, T(0));
+      std::fill_n(k.dv.row(cleared), kV, T(0));
+    }
   };
   eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
     eigen::pack_panels(eigen::rows_of(p.q, b.i0), b.queries, kZ, queries);
