@@ -89,15 +89,28 @@ struct Attention {
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
                       sma::Weights<Attention, S> w, Saved<S>& saved) {
     saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
-    ctx.launch(sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), y, saved.normalizer});
+    ctx.launch(
+        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
                        sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
                        sma::Gradients<Attention, S> g, Saved<S>& saved) {
-    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{
-        problem(s, saved.x, w), saved.y, dy, saved.normalizer, dx.template columns<Z>(0),
-        dx.template columns<Z>(Z), dx.template columns<V>(2 * Z), g.data});
+    const auto dk = dx.template columns<Z>(Z);
+    const auto dv = dx.template columns<V>(2 * Z);
+    for (Index i = 0; i < s.rows; ++i) {
+      std::fill_n(dk.row(i), Z, S(0));
+      std::fill_n(dv.row(i), V, S(0));
+    }
+    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
+                                                              {0, s.rows},
+                                                              saved.y,
+                                                              dy,
+                                                              saved.normalizer,
+                                                              dx.template columns<Z>(0),
+                                                              dk,
+                                                              dv,
+                                                              g.data});
   }
 };
 

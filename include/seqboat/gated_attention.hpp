@@ -178,6 +178,13 @@ struct GatedAttention {
     [[nodiscard]] Parts block(Index begin, Index count) const {
       return {inner.block(begin, count), q.block(begin, count), k.block(begin, count), v.block(begin, count)};
     }
+    template <class C>
+    void move(C& ctx, const sma::RowBlock& b, Index held) const {
+      GatedAttention::move(ctx, b, held, inner);
+      GatedAttention::move(ctx, b, held, q);
+      GatedAttention::move(ctx, b, held, k);
+      if (v.data != value(inner).data) GatedAttention::move(ctx, b, held, v);
+    }
   };
   template <class S>
   struct Saved {
@@ -206,28 +213,38 @@ struct GatedAttention {
     if (drops(ctx))
       saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::kernels::mask_bytes<ValueWidth>);
     auto scope = ctx.scope();
-    const Parts<S> parts = room_for_parts<S>(ctx, s.rows);
-    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
-      const auto mixed = saved.mixed.block(begin, count);
-      const Parts<S> block = parts.block(begin, count);
-      mix(ctx, x.block(begin, count), w, mixed);
-      ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, block.inner});
-      make_queries_and_keys(ctx, s.positions + begin, w, block);
-      if (drops(ctx))
-        ctx.launch(sma::kernels::Dropout<S, ValueWidth>{value(block.inner), block.v, s.ids + begin,
-                                                        ctx.random(w.instance), Drop::rate,
-                                                        mask_of(saved, begin)});
-    });
-    ctx.launch(
-        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, w, parts), saved.g, saved.normalizer});
-    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
+    const Index reach = reach_of(s);
+    const Parts<S> parts = room_for_parts<S>(ctx, ctx.most_block_rows(s.rows, reach));
+    std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
+    // In blocks, whose keys and values are made `reach` rows ahead of the queries that see them.
+    Index held = 0;  // row of the batch that is the parts' first
+    ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
+      parts.move(ctx, b, held);
+      held = b.first;
+      {
+        const Index count = b.last - b.fresh;
+        const auto mixed = saved.mixed.block(b.fresh, count);
+        const Parts<S> fresh = parts.block(b.fresh - b.first, count);
+        mix(ctx, x.block(b.fresh, count), w, mixed);
+        ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, fresh.inner});
+        make_queries_and_keys(ctx, s.positions + b.fresh, w, fresh);
+        if (drops(ctx))
+          ctx.launch(sma::kernels::Dropout<S, ValueWidth>{value(fresh.inner), fresh.v, s.ids + b.fresh,
+                                                          ctx.random(w.instance), Drop::rate,
+                                                          mask_of(saved, b.fresh)});
+      }
+      const auto g = saved.g.block(b.first, b.last - b.first);
+      const sma::kernels::Queries queries{b.begin - b.first, b.end - b.first};
+      ctx.launch(sma::kernels::AttentionForward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
+                                                               queries, g, saved.normalizer + b.first});
       auto block_scope = ctx.scope();
+      const Index count = b.end - b.begin;
       const auto gated = ctx.template scratch_rows<ValueWidth>(count);
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{saved.g.block(begin, count),
-                                                           gate(parts.inner.block(begin, count)), gated});
+      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{
+          g.block(queries.begin, count), gate(parts.inner).block(queries.begin, count), gated});
       const auto out = sma::child<1>(w);
       sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
-                                  out.data + Width * ValueWidth, y.block(begin, count));
+                                  out.data + Width * ValueWidth, y.block(b.begin, count));
     });
   }
 
@@ -249,66 +266,48 @@ struct GatedAttention {
                                  sma::Gradients<GatedAttention, S> g, Saved<S>& saved) {
     // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
     auto scope = ctx.scope();
-    const Parts<S> parts = room_for_parts<S>(ctx, s.rows);
-    const auto dg = ctx.template scratch_rows<ValueWidth>(s.rows);  // first d loss / d (g * r)
-    const auto dv = ctx.template scratch_rows<ValueWidth>(s.rows);  // first g * r
-    const auto dq = ctx.template scratch_rows<QueryWidth>(s.rows);
-    const auto dk = ctx.template scratch_rows<QueryWidth>(s.rows);
-    const auto drop = [&](const auto& from, const auto& to, Index begin) {
-      if (drops(ctx))
-        ctx.launch(sma::kernels::MaskRows<S, ValueWidth>{from, to, mask_of(saved, begin),
-                                                         Drop::template factor<S>()});
-    };
-    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
-      const Parts<S> block = parts.block(begin, count);
-      ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{
-          saved.mixed.block(begin, count), block.inner});
-      make_queries_and_keys(ctx, s.positions + begin, w, block);
-      drop(value(block.inner), block.v, begin);
-      const auto r = gate(block.inner);
-      const auto g_rows = saved.g.block(begin, count);
-      const auto dg_rows = dg.block(begin, count);
-      const auto dy_rows = dy.block(begin, count);
-      const sma::Rows<S, ValueWidth> gated = dv.block(begin, count);
-      const auto out = sma::child<1>(w);
-      const auto dout = sma::child<1>(g);
-      const S* bias = out.data + Width * ValueWidth;
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g_rows, r, gated});
-      sma::detail::linear_backward(ctx, dy_rows, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
-                                   dout.data + Width * ValueWidth, dg_rows);
-      if (dots != nullptr)
-        ctx.launch(
-            sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg_rows, dy_rows, bias, dots + begin});
-      ctx.launch(kernels::GateBackward<S, ValueWidth>{g_rows, r, dg_rows});
-    });
-    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, w, parts), saved.g, dg,
-                                                              saved.normalizer, dq, dk, dv, table(g)});
-    ctx.for_each_row_block(s.rows, [&](Index begin, Index count) {
-      const auto dq_rows = dq.block(begin, count);
-      const auto dk_rows = dk.block(begin, count);
-      const auto dv_rows = dv.block(begin, count);
-      drop(dv_rows, dv_rows, begin);
-      rotate(ctx, s.positions + begin, dq_rows, dk_rows, S(-1));
-      const auto inner = parts.inner.block(begin, count);
-      const auto z = query(inner);
-      S* dgamma = g.data;
-      S* dbeta = g.data + 2 * QueryWidth;
-      using Product = sma::kernels::ProductTerm<S, QueryWidth>;
-      using Element = sma::kernels::ElementTerm<S, QueryWidth>;
-      using Sums = sma::kernels::ColumnSums<S, QueryWidth, Product, Element>;
-      ctx.launch(Sums{count, Product{dq_rows, z}, Element{dq_rows}, dgamma, dbeta});
-      ctx.launch(Sums{count, Product{dk_rows, z}, Element{dk_rows}, dgamma + QueryWidth, dbeta + QueryWidth});
-      ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq_rows, dk_rows, w.data, z});
-      const auto dmixed = saved.mixed.block(begin, count);
-      constexpr Index before = QueryWidth + ValueWidth;
-      const auto first = dmixed.template columns<before>(0);
-      ctx.launch(sma::kernels::MultiplyRows<S, before>{inner.template columns<before>(0), first, first});
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv_rows, value(dmixed), value(dmixed)});
-      const auto mix = sma::child<0>(w);
-      const auto dmix = sma::child<0>(g);
-      sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(begin, count),
-                                   mix.data, dmix.data, dmix.data + inner_width * Width,
-                                   dx.block(begin, count));
+    const Index reach = reach_of(s);
+    const Index most = ctx.most_block_rows(s.rows, reach);
+    const Parts<S> parts = room_for_parts<S>(ctx, most);
+    const auto dg = ctx.template scratch_rows<ValueWidth>(most);  // first d loss / d (g * r)
+    const auto dv = ctx.template scratch_rows<ValueWidth>(most);  // first g * r
+    const auto dq = ctx.template scratch_rows<QueryWidth>(most);
+    const auto dk = ctx.template scratch_rows<QueryWidth>(most);
+    std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
+    Index held = 0;  // row of the batch that is the first of these
+    ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
+      parts.move(ctx, b, held);
+      move(ctx, b, held, dg);
+      move(ctx, b, held, dv);
+      move(ctx, b, held, dq);
+      move(ctx, b, held, dk);
+      held = b.first;
+      const auto g_rows = saved.g.block(b.first, b.last - b.first);
+      {
+        const Index at = b.fresh - b.first;
+        const Index count = b.last - b.fresh;
+        const Parts<S> fresh = parts.block(at, count);
+        const auto dk_rows = dk.block(at, count);
+        const auto dv_rows = dv.block(at, count);
+        make_parts_again(ctx, s, b.fresh, w, saved, fresh);
+        gate_backward(ctx, dy.block(b.fresh, count), dots == nullptr ? nullptr : dots + b.fresh, w, g,
+                      g_rows.block(at, count), gate(fresh.inner), dg.block(at, count), dv_rows);
+        ctx.launch(sma::kernels::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
+        ctx.launch(sma::kernels::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
+      }
+      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
+                                                                {b.begin - b.first, b.end - b.first},
+                                                                g_rows,
+                                                                dg,
+                                                                saved.normalizer + b.first,
+                                                                dq,
+                                                                dk,
+                                                                dv,
+                                                                table(g)});
+      // No later query sees the keys of these rows.
+      const Index count = (b.end == s.rows ? s.rows : b.end - reach) - b.first;
+      mix_backward(ctx, s, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
+                   parts.inner.block(0, count), dx.block(b.first, count), w, g, saved);
     });
   }
 
@@ -345,6 +344,88 @@ struct GatedAttention {
                   sma::Rows<S, inner_width> mixed) {
     const auto weights = sma::child<0>(w);
     sma::detail::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
+  }
+
+  /// Rows of the batch that meet a row lie at most so far from it.
+  static Index reach_of(const sma::Sequences& s) { return Span::size > 0 ? Span::size : s.rows; }
+
+  /// The sequences' rows in a block and around it.
+  template <class C>
+  static sma::Sequences around(C& ctx, const sma::Sequences& s, const sma::RowBlock& b,
+                               std::int32_t* offsets) {
+    ctx.launch(sma::kernels::ClipOffsets{s, b.first, b.last, offsets});
+    return {b.last - b.first, s.count, offsets, s.positions + b.first, s.ids + b.first};
+  }
+  /// Brings what x holds of a block's rows to its beginning; `held` was the first row until now.
+  template <class C, class S, Index N>
+  static void move(C& ctx, const sma::RowBlock& b, Index held, sma::Rows<S, N> x) {
+    const Index count = b.fresh - b.first;
+    if (count > 0 && b.first > held)
+      ctx.launch(sma::kernels::CopyRows<S, N>{x.block(b.first - held, count), x.block(0, count)});
+  }
+
+  template <class C, class S>
+  static void make_parts_again(C& ctx, const sma::Sequences& s, Index first,
+                               const sma::Weights<GatedAttention, S>& w, const Saved<S>& saved,
+                               const Parts<S>& parts) {
+    ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{
+        saved.mixed.block(first, parts.inner.rows), parts.inner});
+    make_queries_and_keys(ctx, s.positions + first, w, parts);
+    drop_again(ctx, saved, first, value(parts.inner), parts.v);
+  }
+  template <class C, class S>
+  static void drop_again(C& ctx, const Saved<S>& saved, Index first, sma::Rows<S, ValueWidth> from,
+                         sma::Rows<S, ValueWidth> to) {
+    if (drops(ctx))
+      ctx.launch(
+          sma::kernels::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<S>()});
+  }
+
+  /// From dy to the gradients of g and, in its place, r; `gated` is memory.
+  template <class C, class S>
+  static void gate_backward(C& ctx, sma::Rows<const S, Width> dy, S* dots,
+                            const sma::Weights<GatedAttention, S>& w,
+                            const sma::Gradients<GatedAttention, S>& dw, sma::Rows<S, ValueWidth> g,
+                            sma::Rows<S, ValueWidth> r, sma::Rows<S, ValueWidth> dg,
+                            sma::Rows<S, ValueWidth> gated) {
+    const auto out = sma::child<1>(w);
+    const auto dout = sma::child<1>(dw);
+    const S* bias = out.data + Width * ValueWidth;
+    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g, r, gated});
+    sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
+                                 dout.data + Width * ValueWidth, dg);
+    if (dots != nullptr)
+      ctx.launch(sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg, dy, bias, dots});
+    ctx.launch(kernels::GateBackward<S, ValueWidth>{g, r, dg});
+  }
+
+  /// From the gradients of queries, keys and values to dx; `inner` holds z and the gradient of r.
+  template <class C, class S>
+  static void mix_backward(C& ctx, const sma::Sequences& s, Index first, sma::Rows<S, QueryWidth> dq,
+                           sma::Rows<S, QueryWidth> dk, sma::Rows<S, ValueWidth> dv,
+                           sma::Rows<S, inner_width> inner, sma::Rows<S, Width> dx,
+                           const sma::Weights<GatedAttention, S>& w,
+                           const sma::Gradients<GatedAttention, S>& g, const Saved<S>& saved) {
+    drop_again(ctx, saved, first, dv, dv);
+    rotate(ctx, s.positions + first, dq, dk, S(-1));
+    const auto z = query(inner);
+    S* dgamma = g.data;
+    S* dbeta = g.data + 2 * QueryWidth;
+    using Product = sma::kernels::ProductTerm<S, QueryWidth>;
+    using Element = sma::kernels::ElementTerm<S, QueryWidth>;
+    using Sums = sma::kernels::ColumnSums<S, QueryWidth, Product, Element>;
+    ctx.launch(Sums{dq.rows, Product{dq, z}, Element{dq}, dgamma, dbeta});
+    ctx.launch(Sums{dk.rows, Product{dk, z}, Element{dk}, dgamma + QueryWidth, dbeta + QueryWidth});
+    ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
+    const auto dmixed = saved.mixed.block(first, dq.rows);
+    constexpr Index before = QueryWidth + ValueWidth;
+    const auto in_front = dmixed.template columns<before>(0);
+    ctx.launch(sma::kernels::MultiplyRows<S, before>{inner.template columns<before>(0), in_front, in_front});
+    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv, value(dmixed), value(dmixed)});
+    const auto mix = sma::child<0>(w);
+    const auto dmix = sma::child<0>(g);
+    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(first, dq.rows),
+                                 mix.data, dmix.data, dmix.data + inner_width * Width, dx);
   }
 
   template <class C>

@@ -335,21 +335,30 @@ void check_attention() {
     const Problem p{s, {q.data(), s.rows}, {k.data(), s.rows}, {v.data(), s.rows}, {table.data()}};
     std::vector<T> out(static_cast<std::size_t>(s.rows * kV));
     std::vector<T> normalizer(static_cast<std::size_t>(s.rows));
-    check_override<T>(sma::kernels::AttentionForward<T, Problem>{p, {out.data(), s.rows}, normalizer.data()},
-                      {&out, &normalizer});
-    std::vector<T> dq(q.size());
-    std::vector<T> dk(k.size());
-    std::vector<T> dv(v.size());
-    auto dtable = random_values<T>(std::max<Index>(Bias::table_size, 1), ++seed);
-    check_override<T>(sma::kernels::AttentionBackward<T, Problem>{p,
-                                                                  {out.data(), s.rows},
-                                                                  {dout.data(), s.rows},
-                                                                  normalizer.data(),
-                                                                  {dq.data(), s.rows},
-                                                                  {dk.data(), s.rows},
-                                                                  {dv.data(), s.rows},
-                                                                  dtable.data()},
-                      {&dq, &dk, &dv, &dtable});
+    // All rows, and some of them.
+    check_override<T>(
+        sma::kernels::AttentionForward<T, Problem>{
+            p, {s.rows / 3, s.rows / 2}, {out.data(), s.rows}, normalizer.data()},
+        {&out, &normalizer});
+    check_override<T>(
+        sma::kernels::AttentionForward<T, Problem>{p, {0, s.rows}, {out.data(), s.rows}, normalizer.data()},
+        {&out, &normalizer});
+    for (const sma::kernels::Queries queries : {sma::kernels::Queries{0, s.rows}, {s.rows / 5, s.rows / 2}}) {
+      std::vector<T> dq(q.size());
+      auto dk = random_values<T>(s.rows * kZ, ++seed);
+      auto dv = random_values<T>(s.rows * kV, ++seed);
+      auto dtable = random_values<T>(std::max<Index>(Bias::table_size, 1), ++seed);
+      check_override<T>(sma::kernels::AttentionBackward<T, Problem>{p,
+                                                                    queries,
+                                                                    {out.data(), s.rows},
+                                                                    {dout.data(), s.rows},
+                                                                    normalizer.data(),
+                                                                    {dq.data(), s.rows},
+                                                                    {dk.data(), s.rows},
+                                                                    {dv.data(), s.rows},
+                                                                    dtable.data()},
+                        {&dq, &dk, &dv, &dtable});
+    }
   }
 }
 

@@ -9,12 +9,12 @@
 
 namespace {
 
-template <class Scalar, class Position, class Rate>
+template <class Scalar, class Span, class Position, bool Causal, class Rate>
 void check_blocks() {
   using Backend = sma::Eigen<Scalar>;
-  using Unit = seqboat::GatedAttention<6, 4, 5, seqboat::Window<3>, seqboat::Softmax, Position, false, Rate>;
+  using Unit = seqboat::GatedAttention<6, 4, 5, Span, seqboat::Softmax, Position, Causal, Rate>;
   using Net = sma::Network<Unit, Backend>;
-  const laws::Lengths lengths{Backend::row_block + 900, 1500, 0, 40};  // blocks end inside of sequences
+  const laws::Lengths lengths{2 * Backend::row_block + 900, 1500, 0, 40};  // blocks end inside of sequences
   Net together(sma::Seed{1}, {.threads = 1, .lanes = 1});
   Net apart(sma::Seed{1}, {.threads = 1, .lanes = 4});
   laws::randomize(together, 2);
@@ -27,7 +27,37 @@ void check_blocks() {
 }  // namespace
 
 TEST_CASE_TEMPLATE("blocks of rows do not show in the attention unit", Scalar, float, double) {
-  check_blocks<Scalar, seqboat::NoPosition, std::ratio<0>>();
-  check_blocks<Scalar, seqboat::NoPosition, std::ratio<1, 4>>();
-  check_blocks<Scalar, seqboat::RotaryPosition, std::ratio<1, 4>>();
+  using seqboat::Window;
+  check_blocks<Scalar, Window<3>, seqboat::SimplePosition<50>, false, std::ratio<0>>();
+  check_blocks<Scalar, Window<3>, seqboat::RotaryPosition, false, std::ratio<1, 4>>();
+  check_blocks<Scalar, Window<400>, seqboat::LocalPosition<400>, true,
+               std::ratio<1, 4>>();  // blocks grow with the window
+}
+
+TEST_CASE("with full attention a batch is one block") {
+  check_blocks<double, seqboat::Full, seqboat::NoPosition, false, std::ratio<0>>();
+}
+
+TEST_CASE("blocks of rows are the batch, each row fresh once, with all rows that it meets") {
+  using Ctx = sma::Context<sma::Eigen<float>>;
+  constexpr sma::Index kBlock = sma::Eigen<float>::row_block;
+  for (const sma::Index rows : {sma::Index{0}, sma::Index{1}, kBlock, kBlock + 1, 5 * kBlock + 77})
+    for (const sma::Index reach : {sma::Index{0}, sma::Index{1}, sma::Index{128}, kBlock, rows}) {
+      CAPTURE(rows);
+      CAPTURE(reach);
+      sma::Index end = 0;
+      sma::Index fresh = 0;
+      Ctx::for_each_row_block(rows, reach, [&](const sma::RowBlock& b) {
+        CHECK(b.begin == end);
+        CHECK(b.fresh == fresh);
+        CHECK(b.first == std::max<sma::Index>(0, b.begin - reach));
+        CHECK(b.last == std::min(rows, b.end + reach));
+        CHECK(b.last - b.first <= Ctx::most_block_rows(rows, reach));
+        if (b.end < rows) CHECK(b.end - b.begin >= 3 * reach);
+        end = b.end;
+        fresh = b.last;
+      });
+      CHECK(end == rows);
+      CHECK(fresh == rows);
+    }
 }

@@ -97,18 +97,24 @@ class Context {
     run(*this, kernel);
   }
 
-  /// Calls f(begin, count) for blocks of rows that stay in the caches from one kernel to the next, where the backend names such a
-  /// number (`row_block`); otherwise for all of them.
+  /// Calls f(block), once at least, for blocks of rows that stay in the caches from one kernel to the next, where the backend names
+  /// such a number (`row_block`); otherwise for all of them. A row meets those up to `reach` rows from it.
   template <class F>
-  static void for_each_row_block(Index rows, const F& f) {
-    Index block = rows;
-    if constexpr (requires { Backend::row_block; }) block = std::min(rows, Backend::row_block);
-    Index begin = 0;
+  static void for_each_row_block(Index rows, Index reach, const F& f) {
+    const Index size = block_rows(rows, reach);
+    RowBlock block{};
     do {
-      const Index count = std::min(block, rows - begin);
-      f(begin, count);
-      begin += count;
-    } while (begin < rows);
+      block.begin = block.end;
+      block.end = std::min(block.begin + size, rows);
+      block.first = std::max<Index>(0, block.begin - reach);
+      block.fresh = block.last;
+      block.last = std::min(block.end + reach, rows);
+      f(block);
+    } while (block.end < rows);
+  }
+  /// Rows of such a block, those around it included, at most.
+  static Index most_block_rows(Index rows, Index reach) {
+    return std::min(rows, block_rows(rows, reach) + 2 * reach);
   }
 
   /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none.
@@ -145,6 +151,14 @@ class Context {
   [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + own_.capacity(); }
 
  private:
+  /// Three times its reach, so that what two blocks have in common is not everything, and moves without overlap.
+  static Index block_rows(Index rows, Index reach) {
+    if constexpr (requires { Backend::row_block; })
+      return std::min(rows, std::max<Index>(Backend::row_block, 3 * reach));
+    else
+      return rows;
+  }
+
   Arena<Backend>& arena() { return scratch_ == nullptr ? own_ : *scratch_; }
 
   Arena<Backend> keep_;

@@ -105,6 +105,18 @@ struct T5Bias {
   }
 };
 
+/// offsets[s] of the sequences' rows that lie in first .. last - 1, counted from there.
+struct ClipOffsets {
+  Sequences s;
+  Index first, last;
+  std::int32_t* offsets;  // (count + 1)
+  SMA_HD Index extent() const { return s.count + 1; }
+  SMA_HD void operator()(Index q) const {
+    const Index at = s.offsets[q];
+    offsets[q] = static_cast<std::int32_t>((at < first ? first : (at > last ? last : at)) - first);
+  }
+};
+
 /// The sequence that row `row` belongs to.
 SMA_HD inline Index sequence_of(const Sequences& s, Index row) {
   Index low = 0;
@@ -164,15 +176,22 @@ struct AttentionProblem {
   }
 };
 
-/// out = attention(q, k, v); normalizer keeps log sum exp a row (softmax only). One index is one row.
+/// The rows that are queries; all rows are keys.
+struct Queries {
+  Index begin, end;
+};
+
+/// out = attention(q, k, v) for some queries; normalizer keeps log sum exp a row (softmax only). One index is one query.
 template <class T, class Problem>
 struct AttentionForward {
   Problem p;
+  Queries queries;
   Rows<T, Problem::value_width> out;  // (rows, V)
   T* normalizer;                      // (rows)
 
-  SMA_HD Index extent() const { return p.s.rows; }
-  SMA_HD void operator()(Index i) const {
+  SMA_HD Index extent() const { return queries.end - queries.begin; }
+  SMA_HD void operator()(Index index) const {
+    const Index i = queries.begin + index;
     const Index sequence = sequence_of(p.s, i);
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
@@ -199,18 +218,22 @@ struct AttentionForward {
   }
 };
 
-/// dq, dk, dv are written, dtable is added to; weights are recomputed. Index i < rows: row i as a query (dq) and as a key
-/// (dk, dv). The last index: the bias table.
+/// dq of some queries is written, what they add to dk, dv and dtable is added; weights are recomputed. An index for each query (dq),
+/// then one for each row as a key (dk, dv), the last one for the bias table.
 template <class T, class Problem>
 struct AttentionBackward {
   Problem p;
+  Queries queries;
   Rows<const T, Problem::value_width> out, dout;  // (rows, V)
   const T* normalizer;                            // (rows)
   Rows<T, Problem::query_width> dq, dk;           // (rows, Z)
   Rows<T, Problem::value_width> dv;               // (rows, V)
   T* dtable;                                      // (table_size) or null
 
-  SMA_HD Index extent() const { return p.s.rows + (dtable != nullptr && Problem::has_bias ? 1 : 0); }
+  SMA_HD Index count() const { return queries.end - queries.begin; }
+  SMA_HD Index extent() const {
+    return count() + p.s.rows + (dtable != nullptr && Problem::has_bias ? 1 : 0);
+  }
 
   /// d loss / d score(i, j), and the weight w_ij.
   SMA_HD T score_gradient(Index i, Index j, T scale, T& w) const {
@@ -227,36 +250,49 @@ struct AttentionBackward {
     }
   }
 
-  SMA_HD void operator()(Index i) const {
-    T w = 0;
-    if (i == p.s.rows) {
-      for (Index r = 0; r < p.s.rows; ++r) {
-        const Index sequence = sequence_of(p.s, r);
-        const Index begin = p.s.begin(sequence);
-        const Index end = p.s.end(sequence);
-        const T scale = p.scale(r, begin, end);
-        for (Index j = p.first_key(r, begin); j < p.end_key(r, end); ++j)
-          dtable[p.slot(r, j)] += score_gradient(r, j, scale, w);
-      }
-      return;
-    }
+  SMA_HD void operator()(Index index) const {
+    if (index < count())
+      as_query(queries.begin + index);
+    else if (index < count() + p.s.rows)
+      as_key(index - count());
+    else
+      for (Index i = queries.begin; i < queries.end; ++i) add_to_table(i);
+  }
+
+ private:
+  SMA_HD void as_query(Index i) const {
     const Index sequence = sequence_of(p.s, i);
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
-    for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) = dk(i, c) = 0;
-    for (Index c = 0; c < Problem::value_width; ++c) dv(i, c) = 0;
     const T scale = p.scale(i, begin, end);
+    T w = 0;
+    for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) = 0;
     for (Index j = p.first_key(i, begin); j < p.end_key(i, end); ++j) {
       const T ds = score_gradient(i, j, scale, w) * scale;
       for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) += ds * p.k(j, c);
     }
-    for (Index r = begin; r < end; ++r) {  // queries that see key i
-      if (i < p.first_key(r, begin) || i >= p.end_key(r, end)) continue;
-      const T row_scale = p.scale(r, begin, end);
-      const T ds = score_gradient(r, i, row_scale, w) * row_scale;
-      for (Index c = 0; c < Problem::query_width; ++c) dk(i, c) += ds * p.q(r, c);
-      for (Index c = 0; c < Problem::value_width; ++c) dv(i, c) += w * dout(r, c);
+  }
+  SMA_HD void as_key(Index j) const {
+    const Index sequence = sequence_of(p.s, j);
+    const Index begin = p.s.begin(sequence);
+    const Index end = p.s.end(sequence);
+    T w = 0;
+    for (Index i = begin > queries.begin ? begin : queries.begin; i < end && i < queries.end; ++i) {
+      if (j < p.first_key(i, begin) || j >= p.end_key(i, end)) continue;
+      const T scale = p.scale(i, begin, end);
+      const T ds = score_gradient(i, j, scale, w) * scale;
+      for (Index c = 0; c < Problem::query_width; ++c) dk(j, c) += ds * p.q(i, c);
+      for (Index c = 0; c < Problem::value_width; ++c) dv(j, c) += w * dout(i, c);
     }
+  }
+  SMA_HD void add_to_table(Index i) const {
+    const Index sequence = sequence_of(p.s, i);
+    const Index begin = p.s.begin(sequence);
+    const Index end = p.s.end(sequence);
+    const T scale = p.scale(i, begin, end);
+    T w = 0;
+    for (Index j = p.first_key(i, begin); j < p.end_key(i, end); ++j)
+      dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
   }
 };
 

@@ -9,18 +9,15 @@
 #include <sma/eigen/pack.hpp>
 #include <sma/kernels/attention.hpp>
 
-/// Banded attention in tiles: a block of queries meets the keys that its band touches. Keys and values are packed once for all queries
-/// of a segment of their sequence; a stripe of kTileRows queries multiplies only the keys that one of its rows sees, and a stripe of
-/// keys, in backward, only the queries that see one of them.
+/// Banded attention in tiles: a block of queries meets the keys that its band touches. Keys and values of a sequence, as far as queries
+/// see them, are packed once; a stripe of kTileRows queries multiplies only the keys that one of its rows sees, and a stripe of keys,
+/// in backward, only the queries that see one of them.
 namespace sma {
 
 namespace eigen {
 
 /// Queries of one block: as many as keep its tiles of scores and their gradients in the second-level cache.
 inline constexpr Index kQueryBlock = 8 * kTileRows;
-
-/// Queries whose keys are packed together, of a band: what is packed stays in the last-level cache until they have met it.
-inline constexpr Index kSegment = 2048 / kQueryBlock * kQueryBlock;
 
 /// Keys that are packed: `first` begins a panel of the sequence.
 struct Packed {
@@ -44,36 +41,36 @@ Index first_panel(const Problem& p, Index begin, Index i) {
 }
 
 template <class T, class Problem>
-Block block_of(const Problem& p, Index begin, Index end, Index i0, const Packed& packed) {
-  const Index queries = std::min(kQueryBlock, end - i0);
+Block block_of(const Problem& p, Index begin, Index end, Index i0, Index last, const Packed& packed) {
+  const Index queries = std::min(kQueryBlock, last - i0);
   const Index j0 = first_panel<T>(p, begin, i0);
   const Index keys = p.end_key(i0 + queries - 1, end) - j0;
   return {begin, end, i0, queries, j0, keys, round_up(keys, kTileColumns<T>) + kRegisterWidth<T>, packed};
 }
 
-/// Calls visit(block) for the blocks of all sequences, and enter(packed) before those of a segment.
+/// Calls visit(block) for the blocks of queries of all sequences, and enter(packed) before those of a sequence.
 template <class T, class Problem, class Enter, class Visit>
-void for_each_block(const Problem& p, const Enter& enter, const Visit& visit) {
+void for_each_block(const Problem& p, const kernels::Queries& queries, const Enter& enter,
+                    const Visit& visit) {
   for (Index sequence = 0; sequence < p.s.count; ++sequence) {
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
-    const Index segment = Problem::window == 0 ? std::max<Index>(1, end - begin) : kSegment;
-    for (Index first = begin; first < end; first += segment) {
-      const Index last = std::min(first + segment, end);
-      const Packed packed{first_panel<T>(p, begin, first), p.end_key(last - 1, end)};
-      enter(packed);
-      for (Index i = first; i < last; i += kQueryBlock) visit(block_of<T>(p, begin, end, i, packed));
-    }
+    const Index first = std::max(begin, queries.begin);
+    const Index last = std::min(end, queries.end);
+    if (first >= last) continue;
+    const Packed packed{first_panel<T>(p, begin, first), p.end_key(last - 1, end)};
+    enter(packed);
+    for (Index i = first; i < last; i += kQueryBlock) visit(block_of<T>(p, begin, end, i, last, packed));
   }
 }
 
 /// Keys packed together at most, and numbers of the largest tile, with room for the last stripe to read beyond it.
 template <class T, class Problem>
-std::pair<Index, Index> most_packed_and_largest_tile(const Problem& p) {
+std::pair<Index, Index> most_packed_and_largest_tile(const Problem& p, const kernels::Queries& queries) {
   Index longest = 0;
   Index tile = 0;
   for_each_block<T>(
-      p, [&](const Packed& packed) { longest = std::max(longest, packed.end - packed.first); },
+      p, queries, [&](const Packed& packed) { longest = std::max(longest, packed.end - packed.first); },
       [&](const Block& b) { tile = std::max(tile, round_up(b.queries, kTileRows) * b.stride); });
   return {longest, tile + kTileRows};
 }
@@ -285,7 +282,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
   constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p);
+  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p, k.queries);
   T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));
   T* values = ctx.template scratch<T>(eigen::panels_size<T>(longest, kV));
   T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max(kZ, longest)));
@@ -295,7 +292,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
     eigen::pack_panels(eigen::columns_of(p.k, packed.first), kZ, count, keys);
     eigen::pack_panels(eigen::rows_of(p.v, packed.first), count, kV, values);
   };
-  eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
+  eigen::for_each_block<T>(p, k.queries, enter, [&](const eigen::Block& b) {
     eigen::multiply_by_keys(p, b, p.q, keys, room, tile);
     for (Index r = 0; r < b.queries; ++r) {
       const Index i = b.i0 + r;
@@ -321,7 +318,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   constexpr Index kV = Problem::value_width;
   const Problem& p = k.p;
   auto scope = ctx.scope();
-  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p);
+  const auto [longest, largest] = eigen::most_packed_and_largest_tile<T>(p, k.queries);
   T* keys = ctx.template scratch<T>(eigen::panels_size<T>(kZ, longest));      // k^T, for scores
   T* values = ctx.template scratch<T>(eigen::panels_size<T>(kV, longest));    // v^T, for their gradients
   T* key_rows = ctx.template scratch<T>(eigen::panels_size<T>(longest, kZ));  // k, for dq
@@ -330,18 +327,13 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
   T* room = ctx.template scratch<T>(eigen::stripe_size<T>(std::max({kZ, kV, longest, eigen::kQueryBlock})));
   T* weights = ctx.template scratch<T>(largest);
   T* gradients = ctx.template scratch<T>(largest);  // of weights, then of q . k
-  Index cleared = 0;                                // rows of dk and dv, up to where keys have been packed
   const auto enter = [&](const eigen::Packed& packed) {
     const Index count = packed.end - packed.first;
     eigen::pack_panels(eigen::columns_of(p.k, packed.first), kZ, count, keys);
     eigen::pack_panels(eigen::columns_of(p.v, packed.first), kV, count, values);
     eigen::pack_panels(eigen::rows_of(p.k, packed.first), count, kZ, key_rows);
-    for (; cleared < packed.end; ++cleared) {
-      std::fill_n(k.dk.row(cleared), kZ, T(0));
-      std::fill_n(k.dv.row(cleared), kV, T(0));
-    }
   };
-  eigen::for_each_block<T>(p, enter, [&](const eigen::Block& b) {
+  eigen::for_each_block<T>(p, k.queries, enter, [&](const eigen::Block& b) {
     eigen::pack_panels(eigen::rows_of(p.q, b.i0), b.queries, kZ, queries);
     eigen::pack_panels(eigen::rows_of(k.dout, b.i0), b.queries, kV, douts);
     eigen::multiply_by_keys(p, b, p.q, keys, room, weights);

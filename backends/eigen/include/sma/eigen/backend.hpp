@@ -15,7 +15,7 @@ struct Eigen {
   using Scalar = ScalarType;
   using Team = eigen::Team;
   static constexpr bool host_accessible = true;
-  static constexpr Index row_block = 2048;  // rows that stay in the caches from one kernel to the next
+  static constexpr Index row_block = 1024;  // rows that stay in the caches from one kernel to the next
 
   static void* allocate(std::size_t bytes) { return eigen::allocate_block(bytes); }
   static void deallocate(void* data) { eigen::deallocate_block(data); }
