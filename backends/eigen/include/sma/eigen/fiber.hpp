@@ -1,7 +1,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <cstdint>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -10,6 +9,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstring>
 #include <new>
 #endif
 
@@ -95,9 +96,10 @@ class ContextFiber {
     inside_.uc_stack.ss_sp = bottom;
     inside_.uc_stack.ss_size = kStack;
     inside_.uc_link = nullptr;
-    const auto self = reinterpret_cast<std::uintptr_t>(this);  // makecontext passes on nothing but ints
-    ::makecontext(&inside_, reinterpret_cast<void (*)()>(&ContextFiber::serve), 2,
-                  static_cast<unsigned>(self >> 32U), static_cast<unsigned>(self & 0xFFFFFFFFU));
+    unsigned half[2] = {};  // makecontext passes on nothing but ints
+    ContextFiber* const self = this;
+    std::memcpy(half, &self, sizeof(void*));
+    ::makecontext(&inside_, reinterpret_cast<void (*)()>(&ContextFiber::serve), 2, half[0], half[1]);
   }
   ContextFiber(const ContextFiber&) = delete;
   ContextFiber& operator=(const ContextFiber&) = delete;
@@ -114,10 +116,12 @@ class ContextFiber {
 
  private:
   static constexpr std::size_t kStack = std::size_t{8} << 20U;
-  static_assert(sizeof(std::uintptr_t) <= 2 * sizeof(unsigned));
+  static_assert(sizeof(void*) <= 2 * sizeof(unsigned));
 
-  static void serve(unsigned upper, unsigned lower) {
-    auto* const self = reinterpret_cast<ContextFiber*>((std::uintptr_t{upper} << 32U) | lower);
+  static void serve(unsigned first, unsigned second) {
+    const unsigned half[2] = {first, second};
+    ContextFiber* self = nullptr;
+    std::memcpy(&self, half, sizeof(void*));
     for (;;) {
       self->body_(self->argument_);
       self->done_ = true;
