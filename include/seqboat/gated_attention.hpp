@@ -178,13 +178,6 @@ struct GatedAttention {
     [[nodiscard]] Parts block(Index begin, Index count) const {
       return {inner.block(begin, count), q.block(begin, count), k.block(begin, count), v.block(begin, count)};
     }
-    template <class C>
-    void move(C& ctx, const sma::RowBlock& b, Index held) const {
-      GatedAttention::move(ctx, b, held, inner);
-      GatedAttention::move(ctx, b, held, q);
-      GatedAttention::move(ctx, b, held, k);
-      if (v.data != value(inner).data) GatedAttention::move(ctx, b, held, v);
-    }
   };
   template <class S>
   struct Saved {
@@ -217,10 +210,8 @@ struct GatedAttention {
     const Parts<S> parts = room_for_parts<S>(ctx, ctx.most_block_rows(s.rows, reach));
     std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
     // In blocks, whose keys and values are made `reach` rows ahead of the queries that see them.
-    Index held = 0;  // row of the batch that is the parts' first
     ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
-      parts.move(ctx, b, held);
-      held = b.first;
+      move(ctx, b, parts);
       {
         const Index count = b.last - b.fresh;
         const auto mixed = saved.mixed.block(b.fresh, count);
@@ -274,14 +265,9 @@ struct GatedAttention {
     const auto dq = ctx.template scratch_rows<QueryWidth>(most);
     const auto dk = ctx.template scratch_rows<QueryWidth>(most);
     std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
-    Index held = 0;  // row of the batch that is the first of these
     ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
-      parts.move(ctx, b, held);
-      move(ctx, b, held, dg);
-      move(ctx, b, held, dv);
-      move(ctx, b, held, dq);
-      move(ctx, b, held, dk);
-      held = b.first;
+      move(ctx, b, parts);
+      move(ctx, b, dg, dv, dq, dk);
       const auto g_rows = saved.g.block(b.first, b.last - b.first);
       {
         const Index at = b.fresh - b.first;
@@ -356,12 +342,17 @@ struct GatedAttention {
     ctx.launch(sma::kernels::ClipOffsets{s, b.first, b.last, offsets});
     return {b.last - b.first, s.count, offsets, s.positions + b.first, s.ids + b.first};
   }
-  /// Brings what x holds of a block's rows to its beginning; `held` was the first row until now.
-  template <class C, class S, Index N>
-  static void move(C& ctx, const sma::RowBlock& b, Index held, sma::Rows<S, N> x) {
+  /// Brings what x, of the block before, holds of a block's rows to its beginning.
+  template <class C, class S, Index... N>
+  static void move(C& ctx, const sma::RowBlock& b, sma::Rows<S, N>... x) {
     const Index count = b.fresh - b.first;
-    if (count > 0 && b.first > held)
-      ctx.launch(sma::kernels::CopyRows<S, N>{x.block(b.first - held, count), x.block(0, count)});
+    if (count > 0)
+      (ctx.launch(sma::kernels::CopyRows<S, N>{x.block(b.first - b.held, count), x.block(0, count)}), ...);
+  }
+  template <class C, class S>
+  static void move(C& ctx, const sma::RowBlock& b, const Parts<S>& parts) {
+    move(ctx, b, parts.inner, parts.q, parts.k);
+    if (drops(ctx)) move(ctx, b, parts.v);
   }
 
   template <class C, class S>

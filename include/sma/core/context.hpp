@@ -106,6 +106,7 @@ class Context {
     do {
       block.begin = block.end;
       block.end = std::min(block.begin + size, rows);
+      block.held = block.first;
       block.first = std::max<Index>(0, block.begin - reach);
       block.fresh = block.last;
       block.last = std::min(block.end + reach, rows);

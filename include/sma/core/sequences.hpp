@@ -35,6 +35,7 @@ struct RowBlock {
   Index begin, end;   // the block
   Index first, last;  // with the rows around it
   Index fresh;        // fresh .. last - 1 are in no block before
+  Index held;         // `first` of the block before
 };
 
 /// A packed batch in host memory: sequences of rows of `Width` elements, one after another.

@@ -159,6 +159,17 @@ struct AttentionProblem {
     if (Window > 0) return 1 / T(Causal ? Window : 2 * Window);
     return 1 / T(Causal ? i - begin + 1 : end - begin);
   }
+  /// Keys first .. end - 1 are those that query i sees.
+  struct Keys {
+    Index first, end;
+    T scale;
+  };
+  SMA_HD Keys keys_of(Index i) const {
+    const Index sequence = sequence_of(s, i);
+    const Index begin = s.begin(sequence);
+    const Index end = s.end(sequence);
+    return {first_key(i, begin), end_key(i, end), scale(i, begin, end)};
+  }
   SMA_HD Index slot(Index i, Index j) const { return bias.slot(s.positions[i], s.positions[j], i, j); }
   SMA_HD T score(Index i, Index j, T scale) const {
     T dot = 0;
@@ -192,26 +203,21 @@ struct AttentionForward {
   SMA_HD Index extent() const { return queries.end - queries.begin; }
   SMA_HD void operator()(Index index) const {
     const Index i = queries.begin + index;
-    const Index sequence = sequence_of(p.s, i);
-    const Index begin = p.s.begin(sequence);
-    const Index end = p.s.end(sequence);
-    const T scale = p.scale(i, begin, end);
-    const Index first = p.first_key(i, begin);
-    const Index last = p.end_key(i, end);
+    const auto [first, end, scale] = p.keys_of(i);
     T log_sum = 0;
     if constexpr (Problem::Act::normalizes) {
       T top = p.score(i, first, scale);
-      for (Index j = first; j < last; ++j) {
+      for (Index j = first; j < end; ++j) {
         const T score = p.score(i, j, scale);
         if (score > top) top = score;
       }
       T sum = 0;
-      for (Index j = first; j < last; ++j) sum += std::exp(p.score(i, j, scale) - top);
+      for (Index j = first; j < end; ++j) sum += std::exp(p.score(i, j, scale) - top);
       log_sum = top + std::log(sum);
     }
     normalizer[i] = log_sum;
     for (Index c = 0; c < Problem::value_width; ++c) out(i, c) = 0;
-    for (Index j = first; j < last; ++j) {
+    for (Index j = first; j < end; ++j) {
       const T w = p.weight(p.score(i, j, scale), log_sum);
       for (Index c = 0; c < Problem::value_width; ++c) out(i, c) += w * p.v(j, c);
     }
@@ -261,13 +267,10 @@ struct AttentionBackward {
 
  private:
   SMA_HD void as_query(Index i) const {
-    const Index sequence = sequence_of(p.s, i);
-    const Index begin = p.s.begin(sequence);
-    const Index end = p.s.end(sequence);
-    const T scale = p.scale(i, begin, end);
+    const auto [first, end, scale] = p.keys_of(i);
     T w = 0;
     for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) = 0;
-    for (Index j = p.first_key(i, begin); j < p.end_key(i, end); ++j) {
+    for (Index j = first; j < end; ++j) {
       const T ds = score_gradient(i, j, scale, w) * scale;
       for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) += ds * p.k(j, c);
     }
@@ -286,13 +289,9 @@ struct AttentionBackward {
     }
   }
   SMA_HD void add_to_table(Index i) const {
-    const Index sequence = sequence_of(p.s, i);
-    const Index begin = p.s.begin(sequence);
-    const Index end = p.s.end(sequence);
-    const T scale = p.scale(i, begin, end);
+    const auto [first, end, scale] = p.keys_of(i);
     T w = 0;
-    for (Index j = p.first_key(i, begin); j < p.end_key(i, end); ++j)
-      dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
+    for (Index j = first; j < end; ++j) dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
   }
 };
 

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
-#include <type_traits>
 #if defined(__GLIBC__)
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -22,25 +21,41 @@
 /// is done; then it can be started again.
 namespace sma::eigen {
 
-using FiberBody = void (*)(void*);
+/// What a fiber runs.
+class FiberCall {
+ public:
+  using Body = void (*)(void*);
+  void start(Body body, void* argument) {
+    body_ = body;
+    argument_ = argument;
+    done_ = false;
+  }
+  [[nodiscard]] bool done() const { return done_; }
+
+ protected:
+  void run() {
+    body_(argument_);
+    done_ = true;
+  }
+
+ private:
+  Body body_ = nullptr;
+  void* argument_ = nullptr;
+  bool done_ = true;
+};
 
 /// On a thread of its own that only runs while somebody waits in `resume`: wherever there are threads.
-class ThreadFiber {
+class ThreadFiber : public FiberCall {
  public:
   ThreadFiber() : thread_([this] { serve(); }) {}
   ThreadFiber(const ThreadFiber&) = delete;
   ThreadFiber& operator=(const ThreadFiber&) = delete;
   ~ThreadFiber() {
-    body_ = nullptr;
+    stop_ = true;
     give(true);
     thread_.join();
   }
 
-  void start(FiberBody body, void* argument) {
-    body_ = body;
-    argument_ = argument;
-    done_ = false;
-  }
   void resume() {
     give(true);
     wait(false);
@@ -49,15 +64,13 @@ class ThreadFiber {
     give(false);
     wait(true);
   }
-  [[nodiscard]] bool done() const { return done_; }
 
  private:
   void serve() {
     for (;;) {
       wait(true);
-      if (body_ == nullptr) return;
-      body_(argument_);
-      done_ = true;
+      if (stop_) return;
+      run();
       give(false);
     }
   }
@@ -71,9 +84,7 @@ class ThreadFiber {
     turn_.wait(lock, [&] { return inside_ == inside; });
   }
 
-  FiberBody body_ = nullptr;
-  void* argument_ = nullptr;
-  bool done_ = true;
+  bool stop_ = false;
   bool inside_ = false;  // whose turn it is: the fiber's, or of who resumes it
   std::mutex mutex_;
   std::condition_variable turn_;
@@ -83,7 +94,7 @@ class ThreadFiber {
 #if defined(__GLIBC__)
 
 /// On a stack of its own, as large as a thread's; a page takes memory once it is touched. Throws std::bad_alloc.
-class ContextFiber {
+class ContextFiber : public FiberCall {
  public:
   ContextFiber() : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) {
     stack_ = ::mmap(nullptr, page_ + kStack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -105,14 +116,8 @@ class ContextFiber {
   ContextFiber& operator=(const ContextFiber&) = delete;
   ~ContextFiber() { ::munmap(stack_, page_ + kStack); }
 
-  void start(FiberBody body, void* argument) {
-    body_ = body;
-    argument_ = argument;
-    done_ = false;
-  }
   void resume() { ::swapcontext(&outside_, &inside_); }
   void suspend() { ::swapcontext(&inside_, &outside_); }
-  [[nodiscard]] bool done() const { return done_; }
 
  private:
   static constexpr std::size_t kStack = std::size_t{8} << 20U;
@@ -123,17 +128,13 @@ class ContextFiber {
     ContextFiber* self = nullptr;
     std::memcpy(&self, half, sizeof(void*));
     for (;;) {
-      self->body_(self->argument_);
-      self->done_ = true;
+      self->run();
       self->suspend();
     }
   }
 
   std::size_t page_;
   void* stack_ = nullptr;
-  FiberBody body_ = nullptr;
-  void* argument_ = nullptr;
-  bool done_ = true;
   ucontext_t inside_{};
   ucontext_t outside_{};
 };

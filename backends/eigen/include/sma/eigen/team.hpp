@@ -85,7 +85,6 @@ class Team {
       coupled_ = coupled;
       next_lane_ = 0;
       running_ = workers - 1;
-      failed_ = false;
       error_ = nullptr;
       if (coupled) begin_turns();
       ++generation_;
@@ -152,7 +151,6 @@ class Team {
   void fail(std::exception_ptr error) {
     const std::lock_guard lock(mutex_);
     if (!error_) error_ = std::move(error);
-    failed_ = true;
   }
 
   // ---- coupled lanes ----
@@ -186,11 +184,11 @@ class Team {
     const std::uint64_t round = round_;
     if (++arrived_ == job_workers_) {
       arrived_ = 0;
-      if (unfinished_ != 0 && unfinished_ != job_lanes_ && !failed_)
+      if (unfinished_ != 0 && unfinished_ != job_lanes_ && !error_)
         fail(std::make_exception_ptr(
             Error("sma::eigen::Team: found lanes that wait for one that has ended, expected the "
                   "same number of meetings in all lanes of a batch")));
-      abandoned_ = failed_;
+      abandoned_ = error_ != nullptr;
       over_ = unfinished_ == 0;
       ++round_;
       round_.notify_all();
@@ -253,7 +251,6 @@ class Team {
   Index job_workers_ = 0;
   Index running_ = 0;
   bool coupled_ = false;
-  bool failed_ = false;
   std::exception_ptr error_;
   std::atomic<Index> next_lane_{0};
 
