@@ -13,6 +13,7 @@
 #include <sma/routing/router.hpp>
 #include <support/kept.hpp>
 #include <support/neighbour.hpp>
+#include <type_traits>
 
 /// Modules that add where their results are written, and that dot their output for a router: results must not show it.
 
@@ -93,6 +94,20 @@ TEST_CASE("sums and residuals add in place, whatever their parts offer") {
              sma::Residual<Kept<sma::Chain<Map, Kept<sma::Tanh<kWidth>>, Bare>>>>(kAnyMemory);
   check_same<sma::Sum<sma::Residual<Map>, sma::Sum<Map, Near>>,
              sma::Sum<Kept<sma::Residual<Map>>, Kept<sma::Sum<Map, Near>>>>(kAnyMemory);
+}
+
+TEST_CASE("norms add their gradient to what is there") {
+  const auto check = []<class Norm>(std::type_identity<Norm>) {
+    check_same<sma::Residual<sma::Chain<Norm, Near>>, sma::Residual<sma::Chain<Kept<Norm>, Near>>>(
+        kAnyMemory);
+    check_same<sma::Sum<Map, Norm>, sma::Sum<Map, Kept<Norm>>>(kAnyMemory);
+  };
+  check(std::type_identity<sma::LayerNorm<kWidth>>{});
+  check(std::type_identity<sma::RmsNorm<kWidth>>{});
+  check(std::type_identity<sma::ScaleNorm<kWidth>>{});
+  check(std::type_identity<sma::BatchNorm<kWidth>>{});
+  using Wide = sma::LayerNorm<32>;
+  check_same<sma::Residual<Wide>, sma::Residual<Kept<Wide>>>(kAnyMemory);
 }
 
 TEST_CASE("gradients between the parts of a chain pass through dx, in chains of every length") {

@@ -124,6 +124,30 @@ TEST_CASE(
   laws::check_same_bits(laws::buffers_of(net), kept, "running statistics");
 }
 
+TEST_CASE("batch norm's statistics are the batch's where those of its shards differ, far from zero too") {
+  using Net = sma::Network<sma::BatchNorm<1, false>, sma::Eigen<float>>;
+  constexpr float kOffset = 1000;
+  for (const Index lanes : {1, 2, 5}) {
+    CAPTURE(lanes);
+    Net net(sma::Seed{1}, {.threads = 1, .lanes = lanes});
+    auto x = laws::random_input<Net>({30, 0, 41, 1, 60}, 1);
+    for (Index t = 0; t < x.rows(); ++t) x(t, 0) = kOffset + x(t, 0) + (t < 30 ? 2.0F : 0.0F);
+    net.training(true);
+    const auto y = net.forward(x);
+    const auto n = static_cast<double>(x.rows());
+    double mean = 0;
+    double squares = 0;
+    for (Index t = 0; t < x.rows(); ++t) mean += static_cast<double>(x(t, 0)) / n;
+    for (Index t = 0; t < x.rows(); ++t) squares += std::pow(static_cast<double>(x(t, 0)) - mean, 2);
+    for (Index t = 0; t < x.rows(); ++t)
+      CHECK(static_cast<double>(y(t, 0)) ==
+            doctest::Approx((static_cast<double>(x(t, 0)) - mean) / std::sqrt(squares / n + kEpsilon))
+                .epsilon(1e-5));
+    CHECK(static_cast<double>(net.buffers()[1]) ==
+          doctest::Approx(0.9 + 0.1 * squares / (n - 1)).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("batch norm of no row or one row leaves the running variance alone and gives finite numbers") {
   using Net = sma::Network<sma::BatchNorm<2>, Double>;
   Net net(sma::Seed{1});

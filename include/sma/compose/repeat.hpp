@@ -127,9 +127,9 @@ struct Repeat {
                                           Index i, saved_of<L, S>& saved) {
     if constexpr (sums_gradients && C::sums_gradients) {
       if (ctx.batch_gradients != nullptr) {
-        // All layers take the memory of the first.
+        // All layers take the memory of the first, which is clear again when it has been summed.
         const Gradients<L, S> own = child<0>(g, 0);
-        ctx.launch(kernels::Fill<S>{own.data, parameter_count<L>, S(0)});
+        if (i == N - 1) ctx.launch(kernels::Fill<S>{own.data, parameter_count<L>, S(0)});
         S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
         L::backward(ctx, s, dy, dx, w, own, saved);
         ctx.batch_gradients = batch;

@@ -56,8 +56,9 @@ class Context {
 
   StepSettings settings;
   Reducer* reducer = nullptr;  // null: this shard is the whole batch
-  Index lane = 0;
-  Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
+  Index lane = 0;              // among the shards that meet
+  Index lanes = 1;             // of those
+  Scalar* trace = nullptr;     // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
   /// Gradients of this shard, and the whole batch's, which lie alike. Null where the network sums over shards after the pass.
   Scalar* own_gradients = nullptr;
@@ -125,11 +126,11 @@ class Context {
 
   /// Whether shards that meet can sum their gradients on the way, so that a part of a network needs no memory for those of another.
   static constexpr bool sums_gradients =
-      requires(Reducer& r, const Scalar* mine, Scalar* total) { r.sum_into(Index{}, mine, total, Index{}); };
+      requires(Reducer& r, Scalar* mine, Scalar* total) { r.sum_into(Index{}, mine, total, Index{}); };
 
-  /// Adds `count` gradients of every shard to the batch's gradients at `place`, given as this shard's memory for them. Every
-  /// shard must call it.
-  void sum_gradients(const Scalar* mine, const Scalar* place, Index count)
+  /// Adds `count` gradients of every shard to the batch's gradients at `place`, given as this shard's memory for them, and clears
+  /// them. Every shard must call it.
+  void sum_gradients(Scalar* mine, const Scalar* place, Index count)
     requires(sums_gradients)
   {
     reducer->sum_into(lane, mine, batch_gradients + (place - own_gradients), count);

@@ -34,10 +34,10 @@ struct LayerNormForward {
   }
 };
 
-/// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), g = dy * weight, xhat = (x - mean) * rstd.
+/// dx = base + rstd * (g - mean(g) - xhat * mean(g * xhat)), g = dy * weight, xhat = (x - mean) * rstd. base may be null, or dx.
 template <class T, Index Width>
 struct LayerNormBackward {
-  Rows<const T, Width> x, dy;
+  Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
   const T* weight;
   const T* mean;
@@ -58,7 +58,12 @@ struct LayerNormBackward {
     const T* gp = g;
     const T sum = row_sum<T, Width>([gp](Index j) { return gp[j]; }) / T(Width);
     const T dot = row_sum<T, Width>([gp, in, m, r](Index j) { return gp[j] * (in[j] - m) * r; }) / T(Width);
-    for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - sum - (in[j] - m) * r * dot);
+    if (base) {
+      const T* from = base.row(i);
+      for (Index j = 0; j < Width; ++j) out[j] = from[j] + r * (g[j] - sum - (in[j] - m) * r * dot);
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - sum - (in[j] - m) * r * dot);
+    }
   }
 };
 
@@ -96,10 +101,10 @@ struct RmsNormForward {
   }
 };
 
-/// dx = rstd * (g - xhat * mean(g * xhat)), g = dy * weight, xhat = x * rstd.
+/// dx = base + rstd * (g - xhat * mean(g * xhat)), g = dy * weight, xhat = x * rstd. base may be null, or dx.
 template <class T, Index Width, bool PerChannel>
 struct RmsNormBackward {
-  Rows<const T, Width> x, dy;
+  Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
   const T* weight;
   const T* rstd;
@@ -117,7 +122,12 @@ struct RmsNormBackward {
     }
     const T* gp = g;
     const T dot = row_sum<T, Width>([gp, in, r](Index j) { return gp[j] * in[j] * r; }) / T(Width);
-    for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - in[j] * r * dot);
+    if (base) {
+      const T* from = base.row(i);
+      for (Index j = 0; j < Width; ++j) out[j] = from[j] + r * (g[j] - in[j] * r * dot);
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - in[j] * r * dot);
+    }
   }
 };
 
@@ -178,10 +188,10 @@ struct ChannelNormForward {
   }
 };
 
-/// dx = rstd * weight * (dy - mean(dy) - xhat * mean(dy * xhat)); means over the whole batch.
+/// dx = base + rstd * weight * (dy - mean(dy) - xhat * mean(dy * xhat)); means over the whole batch. base may be null, or dx.
 template <class T, Index Width>
 struct ChannelNormBackward {
-  Rows<const T, Width> x, dy;
+  Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
   ChannelStatistics<T> statistics;
   const T* weight;  // may be null
@@ -192,10 +202,16 @@ struct ChannelNormBackward {
     const T* d = dy.row(i);
     T* out = dx.row(i);
     const T inverse = 1 / sums[2 * Width];
-    for (Index j = 0; j < Width; ++j) {
+    const auto own = [&](Index j) {
       const T xhat = statistics.normalized(in[j], j);
       const T scale = weight != nullptr ? statistics.rstd[j] * weight[j] : statistics.rstd[j];
-      out[j] = scale * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
+      return scale * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
+    };
+    if (base) {
+      const T* from = base.row(i);
+      for (Index j = 0; j < Width; ++j) out[j] = from[j] + own(j);
+    } else {
+      for (Index j = 0; j < Width; ++j) out[j] = own(j);
     }
   }
 };

@@ -43,8 +43,14 @@ struct LayerNorm {
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
+                            Rows<S, Width> dx, Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g,
+                            Saved<S>& saved) {
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
       using Normalized = kernels::NormalizedTerm<S, Width>;
@@ -53,8 +59,8 @@ struct LayerNorm {
           dy.rows, Element{dy}, Normalized{saved.x, dy, saved.mean, saved.rstd}, dbias.data, dweight.data});
     }
     if (dx)
-      ctx.launch(kernels::LayerNormBackward<S, Width>{saved.x, dy, dx, Affine ? w.data : nullptr, saved.mean,
-                                                      saved.rstd});
+      ctx.launch(kernels::LayerNormBackward<S, Width>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
+                                                      saved.mean, saved.rstd});
   }
 };
 
@@ -97,8 +103,13 @@ struct RootMeanSquareNorm {
   }
 
   template <class C, class S, class Self>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
+  }
+  template <class C, class S, class Self>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
+                            Rows<S, Width> dx, Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
     using Normalized = kernels::NormalizedTerm<S, Width>;
     [[maybe_unused]] const Normalized term{saved.x, dy, nullptr, saved.rstd};
     if constexpr (Affine && PerChannel) {
@@ -111,8 +122,8 @@ struct RootMeanSquareNorm {
       ctx.launch(kernels::ColumnSum<S, 1, TotalTerm<S>>{Width, {channels}, g.data});
     }
     if (dx)
-      ctx.launch(kernels::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, dx, Affine ? w.data : nullptr,
-                                                                saved.rstd});
+      ctx.launch(kernels::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, base, dx,
+                                                                Affine ? w.data : nullptr, saved.rstd});
   }
 };
 
@@ -165,23 +176,22 @@ struct BatchNorm {
     saved = {x, statistics};
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
+      // Each shard's own statistics, so that shards meet once and each reads its rows while they are in its cache.
       auto scope = ctx.scope();
-      S* rows = ctx.template scratch<S>(1 + 2 * Width);  // the number of rows, then (2, Width) sums
-      S* sums = rows + 1;
+      S* parts = ctx.template scratch<S>(ctx.lanes * Part<S>::size);
+      const Part<S> own{parts + ctx.lane * Part<S>::size};
       using Element = kernels::ElementTerm<S, Width>;
       using Deviation = kernels::DeviationTerm<S, Width>;
       using Squared = kernels::SquaredDeviationTerm<S, Width>;
-      ctx.launch(kernels::Fill<S>{rows, 1, static_cast<S>(x.rows)});
-      ctx.launch(kernels::Fill<S>{sums, Width, S(0)});
-      ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, sums});
-      ctx.all_reduce(rows, 1 + Width);
-      ctx.launch(Mean<S>{rows, statistics.mean});
-      ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
+      ctx.launch(kernels::Fill<S>{parts, ctx.lanes * Part<S>::size, S(0)});
+      ctx.launch(kernels::Fill<S>{own.rows(), 1, static_cast<S>(x.rows)});
+      ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, own.mean()});
+      ctx.launch(Mean<S>{own});
       ctx.launch(kernels::ColumnSums<S, Width, Deviation, Squared>{
-          x.rows, Deviation{x, statistics.mean}, Squared{x, statistics.mean}, sums, sums + Width});
-      ctx.all_reduce(sums, 2 * Width);
+          x.rows, Deviation{x, own.mean()}, Squared{x, own.mean()}, own.deviations(), own.squares()});
+      ctx.all_reduce(parts, ctx.lanes * Part<S>::size);
       const bool leader = ctx.lane == 0;
-      ctx.launch(Spread<S>{rows, statistics, leader ? running_mean.data : nullptr,
+      ctx.launch(Spread<S>{parts, ctx.lanes, statistics, leader ? running_mean.data : nullptr,
                            leader ? running_var.data : nullptr});
     } else {
       ctx.launch(Running<S>{running_mean.data, running_var.data, statistics});
@@ -202,8 +212,14 @@ struct BatchNorm {
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
+  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g, Saved<S>& saved) {
+    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
+                            Rows<S, Width> dx, Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g,
+                            Saved<S>& saved) {
     auto scope = ctx.scope();
     S* sums = ctx.template scratch<S>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
     using Element = kernels::ElementTerm<S, Width>;
@@ -219,36 +235,70 @@ struct BatchNorm {
     }
     ctx.all_reduce(sums, 2 * Width + 1);
     if (dx)
-      ctx.launch(kernels::ChannelNormBackward<S, Width>{saved.x, dy, dx, saved.statistics,
+      ctx.launch(kernels::ChannelNormBackward<S, Width>{saved.x, dy, base, dx, saved.statistics,
                                                         Affine ? w.data : nullptr, sums});
   }
 
   // Kernels of this module; public because nvcc launches no private type.
+  /// What one shard finds: the number of rows, and a channel each the mean, and the sums of x - mean and of its square.
+  template <class S>
+  struct Part {
+    static constexpr Index size = 1 + 3 * Width;
+    S* data;
+    SMA_HD S* rows() const { return data; }
+    SMA_HD S* mean() const { return data + 1; }
+    SMA_HD S* deviations() const { return data + 1 + Width; }
+    SMA_HD S* squares() const { return data + 1 + 2 * Width; }
+  };
+  /// A part's mean from its sum.
   template <class S>
   struct Mean {
-    const S* rows;  // the number of rows, then (Width) sums of x
-    S* mean;
+    Part<S> part;
     SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const { mean[c] = rows[0] > 0 ? rows[1 + c] / rows[0] : S(0); }
+    SMA_HD void operator()(Index c) const {
+      S* sum = part.mean() + c;
+      *sum = *part.rows() > 0 ? *sum / *part.rows() : S(0);
+    }
   };
+  /// The batch's statistics from those of its shards (Chan, Golub and LeVeque, 1983), in the order of the shards.
   template <class S>
   struct Spread {
-    const S* rows;  // the number of rows, then (2, Width) sums of deviations and of their squares
+    S* parts;
+    Index shards;
     Statistics<S> statistics;
     S* running_mean;  // null in all shards but one
     S* running_var;
     SMA_HD Index extent() const { return Width; }
     SMA_HD void operator()(Index c) const {
-      const S count = rows[0];
-      const S rest = count > 0 ? rows[1 + c] / count : S(0);
-      const S squares = rows[1 + Width + c] - rest * rows[1 + c];
+      const S first = part(0).mean()[c];
+      S count = 0;
+      S away = 0;
+      for (Index i = 0; i < shards; ++i) {
+        count += *part(i).rows();
+        away += *part(i).rows() * (part(i).mean()[c] - first);
+      }
+      const S inverse = count > 0 ? 1 / count : S(0);
+      const S mean = first + away * inverse;
+      S rest = 0;
+      for (Index i = 0; i < shards; ++i)
+        rest += *part(i).rows() * (part(i).mean()[c] - mean) + part(i).deviations()[c];
+      rest *= inverse;
+      S squares = 0;
+      for (Index i = 0; i < shards; ++i) {
+        const S step = (part(i).mean()[c] - mean) - rest;
+        squares += part(i).squares()[c] + step * (2 * part(i).deviations()[c] + *part(i).rows() * step);
+      }
+      statistics.mean[c] = mean;
       statistics.rest[c] = rest;
-      statistics.rstd[c] = 1 / std::sqrt((count > 0 ? squares / count : S(0)) + S(kernels::kNormEpsilon));
+      statistics.rstd[c] = 1 / std::sqrt(squares * inverse + S(kernels::kNormEpsilon));
       if (running_mean == nullptr || count < 2) return;
       constexpr double momentum = 0.1;
-      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (statistics.mean[c] + rest);
+      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (mean + rest);
       running_var[c] = S(1 - momentum) * running_var[c] + S(momentum) * squares / (count - 1);
     }
+
+   private:
+    SMA_HD Part<S> part(Index i) const { return {parts + i * Part<S>::size}; }
   };
   template <class S>
   struct Running {

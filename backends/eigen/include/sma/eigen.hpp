@@ -12,5 +12,6 @@
 #include <sma/eigen/dropout.hpp>
 #include <sma/eigen/elementwise.hpp>
 #include <sma/eigen/linear.hpp>
+#include <sma/eigen/norm.hpp>
 #include <sma/eigen/optimizer.hpp>
 #include <sma/eigen/positions.hpp>

@@ -205,6 +205,23 @@ template <class T, class F>
   }
 }
 
+/// The same with an array of registers: four as long as there are as many, then one.
+template <class T, class F>
+[[gnu::always_inline]] inline void for_each_registers(T* row, Index count, const F& f) {
+  const auto visit = [&](auto registers, Index c) __attribute__((always_inline)) {
+    Register<T> x[registers];
+    load_registers(row + c, x);
+    f(x, c);
+    store_registers(x, row + c);
+  };
+  constexpr Index kFour = 4;
+  constexpr Index kWidth = kRegisterWidth<T>;
+  Index c = 0;
+  for (; c + (kFour - 1) * kWidth < count; c += kFour * kWidth)
+    visit(std::integral_constant<Index, kFour>{}, c);
+  for (; c < count; c += kWidth) visit(std::integral_constant<Index, 1>{}, c);
+}
+
 /// Activations of scores that take a number or a register of them.
 template <class Activation>
 inline constexpr bool vectorizes = requires { requires Activation::vectorizes; };
@@ -246,9 +263,9 @@ template <class T>
   for_each_register(row, count, [&](V& x, Index) { largest = largest > x ? largest : x; });
   T top = largest[0];
   for (Index l = 1; l < kRegisterWidth<T>; ++l) top = std::max(top, largest[l]);
-  for_each_register(row, count, [&](V& x, Index) {
-    x -= top;
-    exponential<T>(x);
+  for_each_registers(row, count, [&]<Index Count>(V(&x)[Count], Index) {
+    unrolled<Count>([&](auto i) { x[i] -= top; });
+    exponential(x);
   });
   std::fill_n(row + count, kRegisterWidth<T>, T(0));
   V sums{};
@@ -264,13 +281,13 @@ template <class T>
 template <class T>
 [[gnu::flatten]] void softmax_backward(T* row, T* slope, Index count, T normalizer, T mean) {
   using V = Register<T>;
-  for_each_register(row, count, [&](V& x, Index c) {
-    V gradient;
-    std::memcpy(&gradient, slope + c, sizeof(gradient));
-    x -= normalizer;
-    exponential<T>(x);
-    gradient = x * (gradient - mean);
-    std::memcpy(slope + c, &gradient, sizeof(gradient));
+  for_each_registers(row, count, [&]<Index Count>(V(&x)[Count], Index c) {
+    V gradient[Count];
+    load_registers(slope + c, gradient);
+    unrolled<Count>([&](auto i) { x[i] -= normalizer; });
+    exponential(x);
+    unrolled<Count>([&](auto i) { gradient[i] = x[i] * (gradient[i] - mean); });
+    store_registers(gradient, slope + c);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/lanes.hpp>
 #include <sma/routing/compress.hpp>
 #ifdef __SSE2__
 #include <immintrin.h>
@@ -35,6 +36,16 @@ inline void stream_16_bytes(const std::byte* from, std::byte* to) {
   _mm_stream_si128(reinterpret_cast<__m128i*>(to), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 #endif
+#ifdef __AVX512F__
+inline void stream_register(const std::byte* from, std::byte* to) {
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+}
+#elif defined(__AVX__)
+inline void stream_register(const std::byte* from, std::byte* to) {
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to),
+                      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+#endif
 
 /// to = from, past the caches if `Stream`; `finish_streaming` before anybody else reads it.
 template <bool Stream, Index Width, class T>
@@ -45,11 +56,10 @@ void write_row(const T* from, T* to) {
     const auto* in = reinterpret_cast<const std::byte*>(from);
     auto* out = reinterpret_cast<std::byte*>(to);
     Index at = 0;
-#ifdef __AVX512F__
-    for (; at < kBytes && reinterpret_cast<std::uintptr_t>(out + at) % 64 != 0; at += 16)
+#ifdef __AVX__
+    for (; at < kBytes && reinterpret_cast<std::uintptr_t>(out + at) % kRegisterBytes != 0; at += 16)
       stream_16_bytes(in + at, out + at);
-    for (; at + 64 <= kBytes; at += 64)
-      _mm512_stream_si512(reinterpret_cast<__m512i*>(out + at), _mm512_loadu_si512(in + at));
+    for (; at + kRegisterBytes <= kBytes; at += kRegisterBytes) stream_register(in + at, out + at);
 #endif
     for (; at < kBytes; at += 16) stream_16_bytes(in + at, out + at);
     return;
@@ -65,7 +75,8 @@ inline void finish_streaming() {
 
 template <bool Stream, class T, Index Width>
 void gather_rows(const kernels::GatherRows<T, Width>& k) {
-  constexpr Index kAhead = std::max<Index>(1, 5120 / (Width * static_cast<Index>(sizeof(T))));  // about 5 KB
+  constexpr Index kAhead =
+      std::max<Index>(1, 20480 / (Width * static_cast<Index>(sizeof(T))));  // about 20 KB
   for (Index c = 0; c < k.y.rows; ++c) {
     if constexpr (Stream) {  // the processor foresees no gaps
       const T* ahead = k.x.row(k.rows[std::min(c + kAhead, k.y.rows - 1)]);

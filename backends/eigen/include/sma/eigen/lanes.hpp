@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <sma/core/config.hpp>
 #include <utility>
 
@@ -43,6 +44,16 @@ template <Index Count, class F>
     (f(std::integral_constant<Index, static_cast<Index>(N)>{}), ...);
   }
   (std::make_index_sequence<static_cast<std::size_t>(Count)>{});
+}
+
+/// Count registers from or to numbers that follow each other. One by one: compilers keep in memory what is copied as a whole.
+template <class T, Index Count>
+[[gnu::always_inline]] inline void load_registers(const T* from, Register<T> (&x)[Count]) {
+  unrolled<Count>([&](auto i) { std::memcpy(&x[i], from + i * kRegisterWidth<T>, sizeof(x[i])); });
+}
+template <class T, Index Count>
+[[gnu::always_inline]] inline void store_registers(const Register<T> (&x)[Count], T* to) {
+  unrolled<Count>([&](auto i) { std::memcpy(to + i * kRegisterWidth<T>, &x[i], sizeof(x[i])); });
 }
 
 }  // namespace sma::eigen

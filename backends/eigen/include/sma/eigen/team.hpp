@@ -44,9 +44,9 @@ class Team {
     void all_reduce(Index lane, T* data, Index count) {
       team_->all_reduce(lane, data, count);
     }
-    /// total[i] += sum over lanes of what their `mine` hold, added in lane order; each lane adds a part of them.
+    /// total[i] += sum over lanes of what their `mine` hold, added in lane order, and 0 there then; each lane does so for a part.
     template <class T>
-    void sum_into(Index lane, const T* mine, T* total, Index count) {
+    void sum_into(Index lane, T* mine, T* total, Index count) {
       team_->sum_into(lane, mine, total, count);
     }
 
@@ -104,7 +104,7 @@ class Team {
     Fiber fiber;
     std::vector<unsigned char> data[2];
     std::size_t uses = 0;
-    const void* part = nullptr;
+    void* part = nullptr;
 
     Lane(Team* of, Index lane) : team(of), index(lane) {}
     static void run(void* self) {
@@ -223,14 +223,14 @@ class Team {
   }
 
   template <class T>
-  void sum_into(Index lane, const T* mine, T* total, Index count) {
+  void sum_into(Index lane, T* mine, T* total, Index count) {
     lane_at(lane).part = mine;
     meet(lane);
     const Index begin = count * lane / job_lanes_;
     const Index end = count * (lane + 1) / job_lanes_;
     for (Index other = 0; other < job_lanes_; ++other) {
-      const T* theirs = static_cast<const T*>(lane_at(other).part);
-      for (Index i = begin; i < end; ++i) total[i] += theirs[i];
+      T* theirs = static_cast<T*>(lane_at(other).part);
+      for (Index i = begin; i < end; ++i) total[i] += std::exchange(theirs[i], T(0));
     }
     meet(lane);
   }
