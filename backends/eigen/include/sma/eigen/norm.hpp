@@ -47,11 +47,8 @@ template <Index Width, class T, Index Count, class Term>
       part[i][p] += y;
     });
   unrolled<Count>([&](auto i) {
-    if constexpr (kParts == 4) {
-      part[i][0] += part[i][2];
-      part[i][1] += part[i][3];
-    }
-    if constexpr (kParts >= 2) part[i][0] += part[i][1];
+    for (Index half = kParts / 2; half > 0; half /= 2)
+      for (Index p = 0; p < half; ++p) part[i][p] += part[i][p + half];
     sum[i] = part[i][0];
     sum_lanes<T>(sum[i]);
   });
