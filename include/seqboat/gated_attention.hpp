@@ -349,10 +349,10 @@ struct GatedAttention {
     if (count > 0)
       (ctx.launch(sma::kernels::CopyRows<S, N>{x.block(b.first - b.held, count), x.block(0, count)}), ...);
   }
+  /// What is read again: v instead of the columns that it is made from.
   template <class C, class S>
   static void move(C& ctx, const sma::RowBlock& b, const Parts<S>& parts) {
-    move(ctx, b, parts.inner, parts.q, parts.k);
-    if (drops(ctx)) move(ctx, b, parts.v);
+    move(ctx, b, parts.inner.template columns<QueryWidth + ValueWidth>(0), parts.q, parts.k, parts.v);
   }
 
   template <class C, class S>
