@@ -80,24 +80,28 @@ void vanishing_powers(const Register<T>& x, Index n, Register<T>& power) {
   vanish<T>(power, smallest);
 }
 
-/// The parameters as registers (Directions, groups, States).
-template <class T, Index Directions, Index Channels, Index States>
-struct DecayTables {
-  static constexpr Index direction_size = kGroups<T, Channels> * States;
-  static constexpr Index size = Directions * direction_size;
-
+/// Where tables of parameters are.
+template <class T>
+struct DecayPlaces {
   Register<T>* decay;      // q
   Register<T>* weight;     // h
   Register<T>* cut;        // q^K
   Register<T>* cut_slope;  // K q^{K-1}, for gradients
+};
+
+/// The parameters as registers (Directions, groups, States).
+template <class T, Index Directions, Index Channels, Index States>
+struct DecayTables : DecayPlaces<T> {
+  static constexpr Index direction_size = kGroups<T, Channels> * States;
+  static constexpr Index size = Directions * direction_size;
+  using DecayPlaces<T>::decay, DecayPlaces<T>::weight, DecayPlaces<T>::cut, DecayPlaces<T>::cut_slope;
+
   Index truncation;  // K, or 0 where nothing is cut: all sequences are shorter, or all of it has vanished
 
   SMA_NOINLINE DecayTables(Context<Eigen<T>>& ctx, const Sequences& s, const T* decays, const T* weights,
                            Index k)
-      : decay(ctx.template scratch<Register<T>>(size)),
-        weight(ctx.template scratch<Register<T>>(size)),
-        cut(ctx.template scratch<Register<T>>(size)),
-        cut_slope(ctx.template scratch<Register<T>>(size)),
+      : DecayPlaces<T>{ctx.template scratch<Register<T>>(size), ctx.template scratch<Register<T>>(size),
+                       ctx.template scratch<Register<T>>(size), ctx.template scratch<Register<T>>(size)},
         truncation(0) {
     transpose(decays, decay);
     transpose(weights, weight);
@@ -307,12 +311,10 @@ struct DecaySums {
 
 /// decay_tile, and the gradients of its parameters: with r_n[i] = q_n r_n[i-1] + s_n[i-1] - cut_slope_n old[i] the sums over the
 /// tile of with[i] r_n[i] and with[i] s_n[i], and for the `First` states of with[i] in[i]. All of a state's numbers stay in registers.
-template <Index Block, bool Leaves, bool First, class T, class Tables>
-[[gnu::noinline, gnu::flatten]] void decay_backward_tile(const TileRows<T>& tile,
-                                                         const Walk<const T>& factors,
-                                                         const Register<T>& skip, const Tables& tables,
-                                                         Index at, Index state_at, const DecaySums<T>& sums,
-                                                         Register<T>& sum_skip) {
+template <Index Block, bool Leaves, bool First, class T>
+[[gnu::noinline, gnu::flatten]] void decay_backward_tile(
+    const TileRows<T>& tile, const Walk<const T>& factors, const Register<T>& skip,
+    const DecayPlaces<T>& tables, Index at, Index state_at, const DecaySums<T>& sums, Register<T>& sum_skip) {
   using V = Register<T>;
   const V* cut = tables.cut + at;
   const V* cut_slope = tables.cut_slope + at;
@@ -366,7 +368,6 @@ template <bool Reverse, bool Second, class Kernel, class T, Index Directions, In
 void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Index sequence,
                               const DecayTables<T, Directions, Channels, States>& tables,
                               const DecaySums<T>& sums, Register<T>* sum_skip) {
-  using Tables = DecayTables<T, Directions, Channels, States>;
   constexpr Index kBlock = states_at_once<States>(6);
   std::fill_n(sums.state, tables.direction_size, Register<T>{});
   std::fill_n(sums.slope, tables.direction_size, Register<T>{});
@@ -383,10 +384,10 @@ void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Inde
           const TileRows<T> rows{tile.count, in.read(), old.read(), out.write()};
           for (Index n = g * States; n < (g + 1) * States; n += kBlock) {
             const bool first = !Second && n == g * States;
-            const auto run = tile.leaves ? (first ? decay_backward_tile<kBlock, true, true, T, Tables>
-                                                  : decay_backward_tile<kBlock, true, false, T, Tables>)
-                                         : (first ? decay_backward_tile<kBlock, false, true, T, Tables>
-                                                  : decay_backward_tile<kBlock, false, false, T, Tables>);
+            const auto run = tile.leaves ? (first ? decay_backward_tile<kBlock, true, true, T>
+                                                  : decay_backward_tile<kBlock, true, false, T>)
+                                         : (first ? decay_backward_tile<kBlock, false, true, T>
+                                                  : decay_backward_tile<kBlock, false, false, T>);
             run(rows, with.read(), skip, tables, n + (Second ? tables.direction_size : 0), n, sums,
                 sum_skip[g]);
           }

@@ -11,36 +11,51 @@ namespace sma {
 
 namespace eigen {
 
-/// f(pack) over `count` elements of up to two inputs. The last elements go through a padded pack, so that a result does not
-/// depend on where in the buffer its element lies.
-template <class T, class F>
-[[gnu::flatten]] void for_each_pack(Index count, const T* a, const T* b, T* out, const F& f) {
+/// What for_each_pack computes: types, and functions that are not part of their callers, so that all widths share one.
+template <class Function>
+struct Value {
+  template <class V>
+  [[gnu::always_inline]] V operator()(const V& x, const V&) const {
+    return Function::value(x);
+  }
+};
+template <class Function>
+struct Slope {
+  template <class V>
+  [[gnu::always_inline]] V operator()(const V& x, const V& dy) const {
+    return dy * Function::derivative(x);
+  }
+};
+
+/// out = F(a, b) over `count` elements. The last elements go through a padded pack, so that a result does not depend on where in
+/// the buffer its element lies.
+template <class F, class T>
+SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const T* b, T* out) {
   constexpr Index kSize = Pack<T>::size;
   Index i = 0;
-  for (; i + kSize <= count; i += kSize) f(Pack<T>::load(a + i), Pack<T>::load(b + i)).store(out + i);
+  for (; i + kSize <= count; i += kSize) F()(Pack<T>::load(a + i), Pack<T>::load(b + i)).store(out + i);
   if (i == count) return;
   T rest[2][kSize] = {};
   std::copy(a + i, a + count, rest[0]);
   std::copy(b + i, b + count, rest[1]);
-  f(Pack<T>::load(rest[0]), Pack<T>::load(rest[1])).store(rest[0]);
+  for_each_pack<F>(kSize, rest[0], rest[1], rest[0]);
   std::copy_n(rest[0], count - i, out + i);
 }
 
 /// y = f(x) and x = f'(x), over `count` elements.
 template <class Function, class T>
-[[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
+SMA_NOINLINE [[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
   constexpr Index kSize = Pack<T>::size;
-  const auto apply = [](T* from, T* to) {
-    const Pack<T> before = Pack<T>::load(from);
-    Function::value(before).store(to);
-    Function::derivative(before).store(from);
-  };
   Index i = 0;
-  for (; i + kSize <= count; i += kSize) apply(x + i, y + i);
+  for (; i + kSize <= count; i += kSize) {
+    const Pack<T> before = Pack<T>::load(x + i);
+    Function::value(before).store(y + i);
+    Function::derivative(before).store(x + i);
+  }
   if (i == count) return;
   T rest[2][kSize] = {};
   std::copy(x + i, x + count, rest[0]);
-  apply(rest[0], rest[1]);
+  apply_and_derive<Function>(kSize, rest[0], rest[1]);
   std::copy_n(rest[0], count - i, x + i);
   std::copy_n(rest[1], count - i, y + i);
 }
@@ -50,25 +65,24 @@ template <class Function, class T>
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
 void run(Context<Eigen<T>>&, const kernels::Apply<T, Width, Function>& k) {
-  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>&) { return Function::value(x); };
+  using Value = eigen::Value<Function>;
   if (k.x.contiguous() && k.y.contiguous()) {
-    eigen::for_each_pack(k.y.rows * Width, k.x.data, k.x.data, k.y.data, f);
+    eigen::for_each_pack<Value>(k.y.rows * Width, k.x.data, k.x.data, k.y.data);
   } else {
-    for (Index i = 0; i < k.y.rows; ++i) eigen::for_each_pack(Width, k.x.row(i), k.x.row(i), k.y.row(i), f);
+    for (Index i = 0; i < k.y.rows; ++i)
+      eigen::for_each_pack<Value>(Width, k.x.row(i), k.x.row(i), k.y.row(i));
   }
 }
 
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
 void run(Context<Eigen<T>>&, const kernels::ApplyBackward<T, Width, Function>& k) {
-  const auto f = [](const eigen::Pack<T>& x, const eigen::Pack<T>& dy) {
-    return dy * Function::derivative(x);
-  };
+  using Slope = eigen::Slope<Function>;
   if (k.x.contiguous() && k.dy.contiguous() && k.dx.contiguous()) {
-    eigen::for_each_pack(k.dx.rows * Width, k.x.data, k.dy.data, k.dx.data, f);
+    eigen::for_each_pack<Slope>(k.dx.rows * Width, k.x.data, k.dy.data, k.dx.data);
   } else {
     for (Index i = 0; i < k.dx.rows; ++i)
-      eigen::for_each_pack(Width, k.x.row(i), k.dy.row(i), k.dx.row(i), f);
+      eigen::for_each_pack<Slope>(Width, k.x.row(i), k.dy.row(i), k.dx.row(i));
   }
 }
 

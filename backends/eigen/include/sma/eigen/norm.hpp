@@ -32,15 +32,15 @@ template <class T, Index Half = kRegisterWidth<T> / 2>
 
 /// Every lane of sum[i] becomes the sum over row i of what term(i, c, y) sets y to for the columns from c on: added in the order of
 /// kernels::row_sum.
-template <Index Width, class T, Index Count, class Term>
-[[gnu::always_inline]] inline void sum_rows(Register<T> (&sum)[Count], const Term& term) {
+template <class T, Index Count, class Term>
+[[gnu::always_inline]] inline void sum_rows(Index width, Register<T> (&sum)[Count], const Term& term) {
   constexpr Index kParts = kRowRegisters<T>;
   Register<T> part[Count][kParts];
   const auto each = [](const auto& f) __attribute__((always_inline)) {
     unrolled<Count>([&](auto i) { unrolled<kParts>([&](auto p) { f(i, p); }); });
   };
   each([&](auto i, auto p) { term(i, p * kRegisterWidth<T>, part[i][p]); });
-  for (Index c = kRowSums; c < Width; c += kRowSums)
+  for (Index c = kRowSums; c < width; c += kRowSums)
     each([&](auto i, auto p) {
       Register<T> y;
       term(i, c + p * kRegisterWidth<T>, y);
@@ -62,115 +62,119 @@ void for_each_rows(Index rows, const F& f) {
   for (; i < rows; ++i) f(i, std::integral_constant<Index, 1>{});
 }
 
-template <Index Count, class T, Index Width>
-[[gnu::noinline, gnu::flatten]] void layer_norm_rows(const kernels::LayerNormForward<T, Width>& k,
-                                                     Index row) {
-  using V = Register<T>;
-  constexpr WholeLoad<T> kLoad;
-  const T* in[Count];
-  T* out[Count];
-  unrolled<Count>([&](auto i) {
-    in[i] = k.x.row(row + i);
-    out[i] = k.y.row(row + i);
-  });
-  V mean[Count], rstd[Count];
-  sum_rows<Width, T>(mean, [&](auto i, Index c, V& y) { kLoad(in[i] + c, y); });
-  unrolled<Count>([&](auto i) { mean[i] /= T(Width); });
-  sum_rows<Width, T>(rstd, [&](auto i, Index c, V& y) {
-    kLoad(in[i] + c, y);
-    y -= mean[i];
-    y *= y;
-  });
-  unrolled<Count>([&](auto i) {
-    const T r = 1 / std::sqrt(rstd[i][0] / T(Width) + T(kernels::kNormEpsilon));
-    rstd[i] = V{} + r;
-    k.mean[row + i] = mean[i][0];
-    k.rstd[row + i] = r;
-  });
-  for (Index c = 0; c < Width; c += kRegisterWidth<T>) {
-    V weight{}, bias{};
-    if (k.weight != nullptr) {
-      kLoad(k.weight + c, weight);
-      kLoad(k.bias + c, bias);
-    }
-    unrolled<Count>([&](auto i) {
-      V y;
-      kLoad(in[i] + c, y);
-      y = (y - mean[i]) * rstd[i];
-      if (k.weight != nullptr) y = y * weight + bias;
-      std::memcpy(out[i] + c, &y, sizeof(y));
-    });
-  }
-}
+/// kernels::LayerNormForward and LayerNormBackward with the width as a number, so that all widths share one function.
+template <class T>
+struct LayerNorm {
+  Index width;
+  const T *weight, *bias;
 
-template <Index Count, class T, Index Width>
-[[gnu::noinline, gnu::flatten]] void layer_norm_rows_backward(const kernels::LayerNormBackward<T, Width>& k,
-                                                              Index row) {
-  using V = Register<T>;
-  constexpr WholeLoad<T> kLoad;
-  const T *in[Count], *d[Count], *base[Count];
-  T* out[Count];
-  V mean[Count], rstd[Count];
-  unrolled<Count>([&](auto i) {
-    in[i] = k.x.row(row + i);
-    d[i] = k.dy.row(row + i);
-    base[i] = k.base ? k.base.row(row + i) : nullptr;
-    out[i] = k.dx.row(row + i);
-    mean[i] = V{} + k.mean[row + i];
-    rstd[i] = V{} + k.rstd[row + i];
-  });
-  // dy * weight, and xhat
-  const auto gradient = [&](auto i, Index c, V& y) __attribute__((always_inline)) {
-    kLoad(d[i] + c, y);
-    if (k.weight == nullptr) return;
-    V weight;
-    kLoad(k.weight + c, weight);
-    y *= weight;
-  };
-  const auto normalized = [&](auto i, Index c, V& y) __attribute__((always_inline)) {
-    kLoad(in[i] + c, y);
-    y = (y - mean[i]) * rstd[i];
-  };
-  V sum[Count], dot[Count];
-  sum_rows<Width, T>(sum, gradient);
-  sum_rows<Width, T>(dot, [&](auto i, Index c, V& y) {
-    V xhat;
-    gradient(i, c, y);
-    normalized(i, c, xhat);
-    y *= xhat;
-  });
-  unrolled<Count>([&](auto i) {
-    sum[i] /= T(Width);
-    dot[i] /= T(Width);
-  });
-  for (Index c = 0; c < Width; c += kRegisterWidth<T>)
-    unrolled<Count>([&](auto i) {
-      V y, xhat;
-      gradient(i, c, y);
-      normalized(i, c, xhat);
-      y = rstd[i] * (y - sum[i] - xhat * dot[i]);
-      if (k.base) {
-        V from;
-        kLoad(base[i] + c, from);
-        y += from;
-      }
-      std::memcpy(out[i] + c, &y, sizeof(y));
+  template <Index Count>
+  [[gnu::noinline, gnu::flatten]] void forward(const T* x, Index x_stride, T* y, Index y_stride, T* means,
+                                               T* rstds) const {
+    using V = Register<T>;
+    constexpr WholeLoad<T> kLoad;
+    V mean[Count], rstd[Count];
+    sum_rows<T>(width, mean, [&](auto i, Index c, V& value) { kLoad(x + i * x_stride + c, value); });
+    const V share = V{} + T(width);
+    unrolled<Count>([&](auto i) { mean[i] /= share; });
+    sum_rows<T>(width, rstd, [&](auto i, Index c, V& value) {
+      kLoad(x + i * x_stride + c, value);
+      value -= mean[i];
+      value *= value;
     });
-}
+    unrolled<Count>([&](auto i) {
+      const T r = 1 / std::sqrt(rstd[i][0] / T(width) + T(kernels::kNormEpsilon));
+      rstd[i] = V{} + r;
+      means[i] = mean[i][0];
+      rstds[i] = r;
+    });
+    for (Index c = 0; c < width; c += kRegisterWidth<T>) {
+      V scale = V{} + T(1);
+      V shift{};
+      if (weight != nullptr) {
+        kLoad(weight + c, scale);
+        kLoad(bias + c, shift);
+      }
+      unrolled<Count>([&](auto i) {
+        V value;
+        kLoad(x + i * x_stride + c, value);
+        value = (value - mean[i]) * rstd[i] * scale + shift;
+        std::memcpy(y + i * y_stride + c, &value, sizeof(value));
+      });
+    }
+  }
+
+  template <Index Count>
+  [[gnu::noinline, gnu::flatten]] void backward(const T* x, Index x_stride, const T* dy, Index dy_stride,
+                                                const T* base, Index base_stride, T* dx, Index dx_stride,
+                                                const T* means, const T* rstds) const {
+    using V = Register<T>;
+    constexpr WholeLoad<T> kLoad;
+    V mean[Count], rstd[Count];
+    unrolled<Count>([&](auto i) {
+      mean[i] = V{} + means[i];
+      rstd[i] = V{} + rstds[i];
+    });
+    const auto gradient = [&](auto i, Index c, V& value) __attribute__((always_inline)) {
+      kLoad(dy + i * dy_stride + c, value);
+      if (weight == nullptr) return;
+      V scale;
+      kLoad(weight + c, scale);
+      value *= scale;
+    };
+    const auto normalized = [&](auto i, Index c, V& value) __attribute__((always_inline)) {
+      kLoad(x + i * x_stride + c, value);
+      value = (value - mean[i]) * rstd[i];
+    };
+    V sum[Count], dot[Count];
+    sum_rows<T>(width, sum, gradient);
+    sum_rows<T>(width, dot, [&](auto i, Index c, V& value) {
+      V xhat;
+      gradient(i, c, value);
+      normalized(i, c, xhat);
+      value *= xhat;
+    });
+    const V share = V{} + T(width);
+    unrolled<Count>([&](auto i) {
+      sum[i] /= share;
+      dot[i] /= share;
+    });
+    for (Index c = 0; c < width; c += kRegisterWidth<T>)
+      unrolled<Count>([&](auto i) {
+        V value, xhat;
+        gradient(i, c, value);
+        normalized(i, c, xhat);
+        value = rstd[i] * (value - sum[i] - xhat * dot[i]);
+        if (base != nullptr) {
+          V from;
+          kLoad(base + i * base_stride + c, from);
+          value += from;
+        }
+        std::memcpy(dx + i * dx_stride + c, &value, sizeof(value));
+      });
+  }
+};
 
 }  // namespace eigen
 
 template <class T, Index Width>
   requires(eigen::whole_row_sums<Width>)
 void run(Context<Eigen<T>>&, const kernels::LayerNormForward<T, Width>& k) {
-  eigen::for_each_rows<4>(k.x.rows, [&](Index i, auto count) { eigen::layer_norm_rows<count>(k, i); });
+  const eigen::LayerNorm<T> norm{Width, k.weight, k.bias};
+  eigen::for_each_rows<4>(k.x.rows, [&](Index i, auto count) {
+    norm.template forward<count>(k.x.row(i), k.x.stride, k.y.row(i), k.y.stride, k.mean + i, k.rstd + i);
+  });
 }
 
 template <class T, Index Width>
   requires(eigen::whole_row_sums<Width>)
 void run(Context<Eigen<T>>&, const kernels::LayerNormBackward<T, Width>& k) {
-  eigen::for_each_rows<2>(k.x.rows,
-                          [&](Index i, auto count) { eigen::layer_norm_rows_backward<count>(k, i); });
+  const eigen::LayerNorm<T> norm{Width, k.weight, nullptr};
+  eigen::for_each_rows<2>(k.x.rows, [&](Index i, auto count) {
+    norm.template backward<count>(k.x.row(i), k.x.stride, k.dy.row(i), k.dy.stride,
+                                  k.base ? k.base.row(i) : nullptr, k.base.stride, k.dx.row(i), k.dx.stride,
+                                  k.mean + i, k.rstd + i);
+  });
 }
 
 }  // namespace sma

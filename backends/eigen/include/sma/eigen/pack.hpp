@@ -38,31 +38,30 @@ template <Index Count>
   using Bits [[gnu::vector_size(kRegisterBytes)]] = std::uint32_t;
   constexpr float kShift = 0x1.8p23F + 127;
   V shifted[Count], r[Count], p[Count];
-  unrolled<Count>([&](auto i) {
-    as_array<float>(x[i], [](auto& values) { values = values.max(-87.336544F).min(88.376259F); });
-  });
-  unrolled<Count>([&](auto i) { shifted[i] = x[i] * 1.44269504088896341F + kShift; });
-  unrolled<Count>([&](auto i) { p[i] = shifted[i] - kShift; });
-  unrolled<Count>([&](auto i) { r[i] = x[i] - p[i] * 0.693359375F; });
-  unrolled<Count>([&](auto i) { r[i] = r[i] + p[i] * 2.12194440e-4F; });
-  unrolled<Count>([&](auto i) { p[i] = r[i] * 1.38145401768e-3F + 8.36874510894e-3F; });
-  unrolled<Count>([&](auto i) { p[i] = p[i] * r[i] + 4.16683907835e-2F; });
-  unrolled<Count>([&](auto i) { p[i] = p[i] * r[i] + 1.66665203990e-1F; });
-  unrolled<Count>([&](auto i) { p[i] = p[i] * r[i] + 4.99999934321e-1F; });
-  unrolled<Count>([&](auto i) { p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0F; });
-  unrolled<Count>([&](auto i) {
+  for (V& value : x)
+    as_array<float>(value, [](auto& values) { values = values.max(-87.336544F).min(88.376259F); });
+  for (Index i = 0; i < Count; ++i) shifted[i] = x[i] * 1.44269504088896341F + kShift;
+  for (Index i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
+  for (Index i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0.693359375F;
+  for (Index i = 0; i < Count; ++i) r[i] = r[i] + p[i] * 2.12194440e-4F;
+  for (Index i = 0; i < Count; ++i) p[i] = r[i] * 1.38145401768e-3F + 8.36874510894e-3F;
+  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.16683907835e-2F;
+  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 1.66665203990e-1F;
+  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.99999934321e-1F;
+  for (Index i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0F;
+  for (Index i = 0; i < Count; ++i) {
     Bits bits;
     std::memcpy(&bits, &shifted[i], sizeof(bits));
     bits <<= 23;
     V power;
     std::memcpy(&power, &bits, sizeof(power));
     x[i] = p[i] * power;
-  });
+  }
 }
 /// Double precision: Eigen's.
 template <Index Count>
 [[gnu::always_inline]] inline void exponential(Register<double> (&x)[Count]) {
-  unrolled<Count>([&](auto i) { as_array<double>(x[i], [](auto& values) { values = values.exp(); }); });
+  for (Register<double>& value : x) as_array<double>(value, [](auto& values) { values = values.exp(); });
 }
 
 /// Four registers: what a function with `vectorizes` gets instead of a number. It has + - * /, exp and sqrt.
@@ -74,7 +73,7 @@ class Pack {
 
   Pack() = default;
   [[gnu::always_inline]] Pack(T value) {  // NOLINT: implicit, as for numbers
-    unrolled<registers>([&](auto i) { at_[i] = Register<T>{} + value; });
+    for (Register<T>& x : at_) x = Register<T>{} + value;
   }
   [[gnu::always_inline]] static Pack load(const T* from) {
     Pack result;
@@ -84,19 +83,29 @@ class Pack {
   [[gnu::always_inline]] void store(T* to) const { store_registers(at_, to); }
 
   [[gnu::always_inline]] friend Pack operator+(const Pack& a, const Pack& b) {
-    return each([&](auto i, Register<T>& y) { y = a.at_[i] + b.at_[i]; });
+    Pack result;
+    for (Index i = 0; i < registers; ++i) result.at_[i] = a.at_[i] + b.at_[i];
+    return result;
   }
   [[gnu::always_inline]] friend Pack operator-(const Pack& a, const Pack& b) {
-    return each([&](auto i, Register<T>& y) { y = a.at_[i] - b.at_[i]; });
+    Pack result;
+    for (Index i = 0; i < registers; ++i) result.at_[i] = a.at_[i] - b.at_[i];
+    return result;
   }
   [[gnu::always_inline]] friend Pack operator*(const Pack& a, const Pack& b) {
-    return each([&](auto i, Register<T>& y) { y = a.at_[i] * b.at_[i]; });
+    Pack result;
+    for (Index i = 0; i < registers; ++i) result.at_[i] = a.at_[i] * b.at_[i];
+    return result;
   }
   [[gnu::always_inline]] friend Pack operator/(const Pack& a, const Pack& b) {
-    return each([&](auto i, Register<T>& y) { y = a.at_[i] / b.at_[i]; });
+    Pack result;
+    for (Index i = 0; i < registers; ++i) result.at_[i] = a.at_[i] / b.at_[i];
+    return result;
   }
   [[gnu::always_inline]] friend Pack operator-(const Pack& a) {
-    return each([&](auto i, Register<T>& y) { y = -a.at_[i]; });
+    Pack result;
+    for (Index i = 0; i < registers; ++i) result.at_[i] = -a.at_[i];
+    return result;
   }
   [[gnu::always_inline]] friend Pack exp(const Pack& a) {
     Pack result = a;
@@ -105,19 +114,11 @@ class Pack {
   }
   [[gnu::always_inline]] friend Pack sqrt(const Pack& a) {
     Pack result = a;
-    unrolled<registers>([&](auto i) { square_root<T>(result.at_[i]); });
+    for (Register<T>& x : result.at_) square_root<T>(x);
     return result;
   }
 
  private:
-  /// The pack whose registers y f(i, y) writes.
-  template <class F>
-  [[gnu::always_inline]] static Pack each(const F& f) {
-    Pack result;
-    unrolled<registers>([&](auto i) { f(i, result.at_[i]); });
-    return result;
-  }
-
   Register<T> at_[registers];
 };
 
