@@ -77,13 +77,15 @@ TEST_CASE("sums into the whole: each lane adds a part, in lane order") {
   for (const Index threads : {1, 2, 3}) {
     sma::eigen::Team team(threads, 4);
     std::vector<double> total(7, 100.0);
+    std::vector<std::vector<double>> parts(4, std::vector<double>(7));
     team.run(4, true, [&](Index lane, Index) {
-      std::vector<double> mine(7);
+      std::vector<double>& mine = parts[static_cast<std::size_t>(lane)];
       for (int round = 0; round < 3; ++round) {
         for (std::size_t i = 0; i < 7; ++i) mine[i] = static_cast<double>(lane * 10) + static_cast<double>(i);
         team.reducer(4)->sum_into(lane, mine.data(), total.data(), 7);
       }
     });
     for (std::size_t i = 0; i < 7; ++i) CHECK(total[i] == 100.0 + 3 * (60.0 + 4 * static_cast<double>(i)));
+    for (const auto& mine : parts) CHECK(mine == std::vector<double>(7));  // cleared
   }
 }

@@ -56,9 +56,8 @@ class Context {
 
   StepSettings settings;
   Reducer* reducer = nullptr;  // null: this shard is the whole batch
-  Index lane = 0;              // among the shards that meet
-  Index lanes = 1;             // of those
-  Scalar* trace = nullptr;     // (rows of the whole batch, trace_columns); null: not asked for
+  Index lane = 0;
+  Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
   /// Gradients of this shard, and the whole batch's, which lie alike. Null where the network sums over shards after the pass.
   Scalar* own_gradients = nullptr;

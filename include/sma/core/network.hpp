@@ -612,7 +612,6 @@ class Network {
     l.context.settings = settings_;
     l.context.reducer = team_.reducer(used_lanes_);
     l.context.lane = lane;
-    l.context.lanes = used_lanes_;
     l.context.turns = &scratch_[static_cast<std::size_t>(place)];
     l.context.trace = nullptr;
     l.context.trace_columns = trace_width;

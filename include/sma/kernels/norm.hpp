@@ -8,6 +8,17 @@ namespace sma::kernels {
 
 inline constexpr double kNormEpsilon = 1e-5;
 
+/// out[j] = base(i, j) + f(j) over a row; base may be null, or hold out.
+template <class T, Index Width, class F>
+SMA_HD void set_row(const Rows<const T, Width>& base, Index i, T* out, const F& f) {
+  if (base) {
+    const T* from = base.row(i);
+    for (Index j = 0; j < Width; ++j) out[j] = from[j] + f(j);
+  } else {
+    for (Index j = 0; j < Width; ++j) out[j] = f(j);
+  }
+}
+
 /// y = (x - mean) * rstd * weight + bias over each row; mean and rstd are kept. weight and bias may be null.
 template <class T, Index Width>
 struct LayerNormForward {
@@ -58,12 +69,7 @@ struct LayerNormBackward {
     const T* gp = g;
     const T sum = row_sum<T, Width>([gp](Index j) { return gp[j]; }) / T(Width);
     const T dot = row_sum<T, Width>([gp, in, m, r](Index j) { return gp[j] * (in[j] - m) * r; }) / T(Width);
-    if (base) {
-      const T* from = base.row(i);
-      for (Index j = 0; j < Width; ++j) out[j] = from[j] + r * (g[j] - sum - (in[j] - m) * r * dot);
-    } else {
-      for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - sum - (in[j] - m) * r * dot);
-    }
+    set_row(base, i, out, [&](Index j) { return r * (g[j] - sum - (in[j] - m) * r * dot); });
   }
 };
 
@@ -122,12 +128,7 @@ struct RmsNormBackward {
     }
     const T* gp = g;
     const T dot = row_sum<T, Width>([gp, in, r](Index j) { return gp[j] * in[j] * r; }) / T(Width);
-    if (base) {
-      const T* from = base.row(i);
-      for (Index j = 0; j < Width; ++j) out[j] = from[j] + r * (g[j] - in[j] * r * dot);
-    } else {
-      for (Index j = 0; j < Width; ++j) out[j] = r * (g[j] - in[j] * r * dot);
-    }
+    set_row(base, i, out, [&](Index j) { return r * (g[j] - in[j] * r * dot); });
   }
 };
 
@@ -202,17 +203,11 @@ struct ChannelNormBackward {
     const T* d = dy.row(i);
     T* out = dx.row(i);
     const T inverse = 1 / sums[2 * Width];
-    const auto own = [&](Index j) {
+    set_row(base, i, out, [&](Index j) {
       const T xhat = statistics.normalized(in[j], j);
       const T scale = weight != nullptr ? statistics.rstd[j] * weight[j] : statistics.rstd[j];
       return scale * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
-    };
-    if (base) {
-      const T* from = base.row(i);
-      for (Index j = 0; j < Width; ++j) out[j] = from[j] + own(j);
-    } else {
-      for (Index j = 0; j < Width; ++j) out[j] = own(j);
-    }
+    });
   }
 };
 

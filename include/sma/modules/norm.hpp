@@ -176,22 +176,28 @@ struct BatchNorm {
     saved = {x, statistics};
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
-      // Each shard's own statistics, so that shards meet once and each reads its rows while they are in its cache.
+      // Sums around the shard's own mean, taken while its rows are in its cache, and moved to the batch's.
       auto scope = ctx.scope();
-      S* parts = ctx.template scratch<S>(ctx.lanes * Part<S>::size);
-      const Part<S> own{parts + ctx.lane * Part<S>::size};
+      S* own_mean = ctx.template scratch<S>(Width);
+      S* rows = ctx.template scratch<S>(1 + Width);  // the number of rows, then sums of x
+      S* sums = ctx.template scratch<S>(2 * Width);  // of deviations and of their squares
+      const auto count = static_cast<S>(x.rows);
       using Element = kernels::ElementTerm<S, Width>;
       using Deviation = kernels::DeviationTerm<S, Width>;
       using Squared = kernels::SquaredDeviationTerm<S, Width>;
-      ctx.launch(kernels::Fill<S>{parts, ctx.lanes * Part<S>::size, S(0)});
-      ctx.launch(kernels::Fill<S>{own.rows(), 1, static_cast<S>(x.rows)});
-      ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, own.mean()});
-      ctx.launch(Mean<S>{own});
-      ctx.launch(kernels::ColumnSums<S, Width, Deviation, Squared>{
-          x.rows, Deviation{x, own.mean()}, Squared{x, own.mean()}, own.deviations(), own.squares()});
-      ctx.all_reduce(parts, ctx.lanes * Part<S>::size);
+      ctx.launch(kernels::Fill<S>{rows, 1, count});
+      ctx.launch(kernels::Fill<S>{rows + 1, Width, S(0)});
+      ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
+      ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, rows + 1});
+      ctx.launch(Mean<S>{rows, own_mean});
+      ctx.launch(kernels::ColumnSums<S, Width, Deviation, Squared>{x.rows, Deviation{x, own_mean},
+                                                                   Squared{x, own_mean}, sums, sums + Width});
+      ctx.all_reduce(rows, 1 + Width);
+      ctx.launch(Mean<S>{rows, statistics.mean});
+      ctx.launch(Recentre<S>{own_mean, statistics.mean, count, sums});
+      ctx.all_reduce(sums, 2 * Width);
       const bool leader = ctx.lane == 0;
-      ctx.launch(Spread<S>{parts, ctx.lanes, statistics, leader ? running_mean.data : nullptr,
+      ctx.launch(Spread<S>{rows, sums, statistics, leader ? running_mean.data : nullptr,
                            leader ? running_var.data : nullptr});
     } else {
       ctx.launch(Running<S>{running_mean.data, running_var.data, statistics});
@@ -240,65 +246,46 @@ struct BatchNorm {
   }
 
   // Kernels of this module; public because nvcc launches no private type.
-  /// What one shard finds: the number of rows, and a channel each the mean, and the sums of x - mean and of its square.
-  template <class S>
-  struct Part {
-    static constexpr Index size = 1 + 3 * Width;
-    S* data;
-    SMA_HD S* rows() const { return data; }
-    SMA_HD S* mean() const { return data + 1; }
-    SMA_HD S* deviations() const { return data + 1 + Width; }
-    SMA_HD S* squares() const { return data + 1 + 2 * Width; }
-  };
-  /// A part's mean from its sum.
   template <class S>
   struct Mean {
-    Part<S> part;
+    const S* rows;  // the number of rows, then (Width) sums of x
+    S* mean;
+    SMA_HD Index extent() const { return Width; }
+    SMA_HD void operator()(Index c) const { mean[c] = rows[0] > 0 ? rows[1 + c] / rows[0] : S(0); }
+  };
+  /// Sums of `count` rows' deviations from `own_mean` and of their squares become those from `mean` (Chan, Golub and LeVeque, 1983).
+  template <class S>
+  struct Recentre {
+    const S* own_mean;
+    const S* mean;
+    S count;
+    S* sums;  // (2, Width)
     SMA_HD Index extent() const { return Width; }
     SMA_HD void operator()(Index c) const {
-      S* sum = part.mean() + c;
-      *sum = *part.rows() > 0 ? *sum / *part.rows() : S(0);
+      const S step = own_mean[c] - mean[c];
+      sums[Width + c] += step * (2 * sums[c] + count * step);
+      sums[c] += count * step;
     }
   };
-  /// The batch's statistics from those of its shards (Chan, Golub and LeVeque, 1983), in the order of the shards.
   template <class S>
   struct Spread {
-    S* parts;
-    Index shards;
+    const S* rows;  // the number of rows
+    const S* sums;  // (2, Width), of deviations from the mean and of their squares
     Statistics<S> statistics;
     S* running_mean;  // null in all shards but one
     S* running_var;
     SMA_HD Index extent() const { return Width; }
     SMA_HD void operator()(Index c) const {
-      const S first = part(0).mean()[c];
-      S count = 0;
-      S away = 0;
-      for (Index i = 0; i < shards; ++i) {
-        count += *part(i).rows();
-        away += *part(i).rows() * (part(i).mean()[c] - first);
-      }
-      const S inverse = count > 0 ? 1 / count : S(0);
-      const S mean = first + away * inverse;
-      S rest = 0;
-      for (Index i = 0; i < shards; ++i)
-        rest += *part(i).rows() * (part(i).mean()[c] - mean) + part(i).deviations()[c];
-      rest *= inverse;
-      S squares = 0;
-      for (Index i = 0; i < shards; ++i) {
-        const S step = (part(i).mean()[c] - mean) - rest;
-        squares += part(i).squares()[c] + step * (2 * part(i).deviations()[c] + *part(i).rows() * step);
-      }
-      statistics.mean[c] = mean;
+      const S count = rows[0];
+      const S rest = count > 0 ? sums[c] / count : S(0);
+      const S squares = sums[Width + c] - rest * sums[c];
       statistics.rest[c] = rest;
-      statistics.rstd[c] = 1 / std::sqrt(squares * inverse + S(kernels::kNormEpsilon));
+      statistics.rstd[c] = 1 / std::sqrt((count > 0 ? squares / count : S(0)) + S(kernels::kNormEpsilon));
       if (running_mean == nullptr || count < 2) return;
       constexpr double momentum = 0.1;
-      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (mean + rest);
+      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (statistics.mean[c] + rest);
       running_var[c] = S(1 - momentum) * running_var[c] + S(momentum) * squares / (count - 1);
     }
-
-   private:
-    SMA_HD Part<S> part(Index i) const { return {parts + i * Part<S>::size}; }
   };
   template <class S>
   struct Running {

@@ -205,7 +205,7 @@ template <class T, class F>
   }
 }
 
-/// The same with an array of registers: four as long as there are as many, then one.
+/// The same with an array of registers: as many as in a Pack as long as there are, then one.
 template <class T, class F>
 [[gnu::always_inline]] inline void for_each_registers(T* row, Index count, const F& f) {
   const auto visit = [&](auto registers, Index c) __attribute__((always_inline)) {
@@ -214,11 +214,11 @@ template <class T, class F>
     f(x, c);
     store_registers(x, row + c);
   };
-  constexpr Index kFour = 4;
+  constexpr Index kTogether = Pack<T>::registers;
   constexpr Index kWidth = kRegisterWidth<T>;
   Index c = 0;
-  for (; c + (kFour - 1) * kWidth < count; c += kFour * kWidth)
-    visit(std::integral_constant<Index, kFour>{}, c);
+  for (; c + (kTogether - 1) * kWidth < count; c += kTogether * kWidth)
+    visit(std::integral_constant<Index, kTogether>{}, c);
   for (; c < count; c += kWidth) visit(std::integral_constant<Index, 1>{}, c);
 }
 
