@@ -575,7 +575,8 @@ constexpr auto make_child_rows() {
 
 /// Calls visit(table, path, offsets) for a module and, in order, for everything inside it.
 template <class Visitor>
-void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at, Visitor& visit) {
+SMA_RARE void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at,
+                            Visitor& visit) {
   visit(table, path, at);
   for (const ChildRow& child : table.children) {
     const std::string name = join_path(path, child.name);
@@ -586,9 +587,9 @@ void visit_modules(const ModuleTable& table, const std::string& path, const Exte
 }
 
 /// The tensors of one list of every module, in one region of the layout.
-inline std::vector<TensorEntry> tensor_entries(const ModuleTable& network,
-                                               std::span<const TensorRow> ModuleTable::*list,
-                                               Index Extent::*region) {
+SMA_RARE inline std::vector<TensorEntry> tensor_entries(const ModuleTable& network,
+                                                        std::span<const TensorRow> ModuleTable::*list,
+                                                        Index Extent::*region) {
   std::vector<TensorEntry> out;
   const auto visit = [&](const ModuleTable& module, const std::string& path, const Extent& at) {
     Index offset = at.*region;
@@ -636,7 +637,7 @@ void initialize_list(std::span<const TensorRow> list, S* data, std::uint64_t see
 }
 
 template <class S>
-void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std::uint64_t seed) {
+SMA_RARE void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std::uint64_t seed) {
   const auto visit = [&](const ModuleTable& module, const std::string&, const Extent& at) {
     initialize_list(module.parameters, weights, seed, at.weights);
     initialize_list(module.buffers, buffers, seed, at.buffers);

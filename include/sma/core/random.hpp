@@ -73,7 +73,7 @@ class RandomSequence {
     return to_unit(block_.word[used_++]);
   }
   /// Standard normal by Box-Muller.
-  double normal() {
+  SMA_NOINLINE double normal() {
     const double radius = std::sqrt(-2.0 * std::log(uniform()));
     return radius * std::cos(6.283185307179586 * uniform());
   }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
 
 namespace sma {
@@ -67,7 +68,7 @@ std::size_t remove_stale_temporaries(const std::string& path);
 namespace detail {
 
 /// `text` with control bytes as \xNN, so that a hostile name cannot break an error's line.
-inline std::string one_line(std::string_view text) {
+SMA_RARE inline std::string one_line(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;
   for (const char c : text) {
@@ -83,12 +84,13 @@ inline std::string one_line(std::string_view text) {
   return line;
 }
 
-[[noreturn]] inline void throw_system_error(std::string_view path, const std::string& what, int code) {
+[[noreturn]] SMA_RARE inline void throw_system_error(std::string_view path, const std::string& what,
+                                                     int code) {
   throw Error(one_line(path) + ": " + what + ": " + std::generic_category().message(code));
 }
 
 /// Writes all bytes to the descriptor; `path` names the file in errors.
-inline void write_all(int file, const void* data, std::size_t size, std::string_view path) {
+SMA_RARE inline void write_all(int file, const void* data, std::size_t size, std::string_view path) {
   constexpr std::size_t largest_call = std::size_t{1} << 30;
   const char* from = static_cast<const char*>(data);
   for (std::size_t done = 0; done < size;) {
@@ -102,7 +104,7 @@ inline void write_all(int file, const void* data, std::size_t size, std::string_
   }
 }
 
-inline void sync_file(int file, std::string_view path) {
+SMA_RARE inline void sync_file(int file, std::string_view path) {
   while (::fsync(file) != 0)
     if (errno != EINTR) throw_system_error(path, "fsync failed", errno);
 }
@@ -127,13 +129,13 @@ struct CloseDirectory {
 };
 
 /// The directory part, "." when there is none, and the rest.
-inline std::pair<std::string, std::string> split_directory(const std::string& path) {
+SMA_RARE inline std::pair<std::string, std::string> split_directory(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return {".", path};
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
-inline void sync_directory_of(const std::string& path) {
+SMA_RARE inline void sync_directory_of(const std::string& path) {
   const std::string directory = split_directory(path).first;
   const Descriptor file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (file.get() < 0)
@@ -146,7 +148,7 @@ inline void sync_directory_of(const std::string& path) {
 }
 
 /// Whether `name` is `<base>.tmp.<digits>` or `<base>.tmp.<digits>.<digits>`.
-inline bool is_temporary_of(std::string_view name, std::string_view base) {
+SMA_RARE inline bool is_temporary_of(std::string_view name, std::string_view base) {
   constexpr std::string_view mark = ".tmp.";
   if (!name.starts_with(base)) return false;
   name.remove_prefix(base.size());
@@ -165,7 +167,7 @@ inline bool is_temporary_of(std::string_view name, std::string_view base) {
 }
 
 /// Deletes the temporary unless somebody holds its lock. Returns whether it is gone by this call.
-inline bool remove_if_stale(const std::string& temporary) {
+SMA_RARE inline bool remove_if_stale(const std::string& temporary) {
   const Descriptor file(::open(temporary.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) {
     if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO) return false;
@@ -184,7 +186,7 @@ inline bool remove_if_stale(const std::string& temporary) {
 
 }  // namespace detail
 
-inline AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+SMA_RARE inline AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   struct stat target {};
   if (::stat(path_.c_str(), &target) == 0 && !S_ISREG(target.st_mode))
     throw Error(detail::one_line(path_) + ": found a directory or device, expected a regular file or none");
@@ -198,7 +200,7 @@ inline AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
 
 /// The lock tells `remove_stale_temporaries` that the writer lives; the number after the pid keeps apart two writers
 /// with the same pid (threads, containers on one disk).
-inline void AtomicFile::open_temporary() {
+SMA_RARE inline void AtomicFile::open_temporary() {
   constexpr int attempts = 1000;
   const std::string stem = path_ + ".tmp." + std::to_string(::getpid());
   for (int attempt = 0; attempt < attempts; ++attempt) {
@@ -219,13 +221,13 @@ inline void AtomicFile::open_temporary() {
   detail::throw_system_error(path_, "open of '" + detail::one_line(stem) + "' failed", EEXIST);
 }
 
-inline void AtomicFile::require_open(const char* action) const {
+SMA_RARE inline void AtomicFile::require_open(const char* action) const {
   if (file_ < 0)
     throw Error(detail::one_line(path_) + ": " + action +
                 " failed: found a file that is committed or has failed, expected an open one");
 }
 
-inline void AtomicFile::write(const void* data, std::size_t size) {
+SMA_RARE inline void AtomicFile::write(const void* data, std::size_t size) {
   require_open("write");
   try {
     detail::write_all(file_, data, size, path_);
@@ -235,7 +237,7 @@ inline void AtomicFile::write(const void* data, std::size_t size) {
   }
 }
 
-inline void AtomicFile::commit() {
+SMA_RARE inline void AtomicFile::commit() {
   require_open("commit");
   try {
     detail::sync_file(file_, path_);
@@ -249,19 +251,19 @@ inline void AtomicFile::commit() {
   detail::sync_directory_of(path_);
 }
 
-inline void AtomicFile::discard() noexcept {
+SMA_RARE inline void AtomicFile::discard() noexcept {
   if (file_ < 0) return;
   ::unlink(temporary_.c_str());
   ::close(std::exchange(file_, -1));
 }
 
-inline void write_file_atomically(const std::string& path, std::string_view content) {
+SMA_RARE inline void write_file_atomically(const std::string& path, std::string_view content) {
   AtomicFile file(path);
   file.write(content.data(), content.size());
   file.commit();
 }
 
-inline std::size_t remove_stale_temporaries(const std::string& path) {
+SMA_RARE inline std::size_t remove_stale_temporaries(const std::string& path) {
   const auto [directory, base] = detail::split_directory(path);
   const std::unique_ptr<DIR, detail::CloseDirectory> stream(::opendir(directory.c_str()));
   if (!stream) {

@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
 #include <sma/train/atomic_file.hpp>
 
@@ -95,8 +96,12 @@ class SafetensorsFile {
  private:
   SafetensorsFile() = default;
 
+  [[nodiscard]] const TensorInfo& info_of_shape(std::string_view name,
+                                                const std::vector<std::int64_t>& expected) const;
   template <class T>
   void convert_to(const TensorInfo& tensor, T* to) const;
+  [[noreturn]] void refuse_value(const TensorInfo& tensor, std::size_t i, const char* expected,
+                                 DType wanted) const;
 
   std::string path_;
   std::shared_ptr<const std::byte> mapping_;
@@ -192,7 +197,7 @@ constexpr DType dtype_of() {
 
 /// Bytes of a tensor; none when an extent is negative, the rank exceeds 64 or the size exceeds 2^63 - 1. A zero extent
 /// does not excuse the others: their product must be countable too.
-inline std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& shape, DType dtype) {
+SMA_RARE inline std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& shape, DType dtype) {
   constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
   if (shape.size() > largest_rank) return std::nullopt;
   std::uint64_t bytes = entry_of(dtype).size;
@@ -210,7 +215,7 @@ inline std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& 
 }
 
 /// "[2, 3]"; a shape of hostile rank is cut.
-inline std::string text_of(const std::vector<std::int64_t>& shape) {
+SMA_RARE inline std::string text_of(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (i > 0) text += ", ";
@@ -221,7 +226,7 @@ inline std::string text_of(const std::vector<std::int64_t>& shape) {
 }
 
 /// 'text' on one line, cut between two characters when it is long.
-inline std::string quoted_name(std::string_view text) {
+SMA_RARE inline std::string quoted_name(std::string_view text) {
   std::size_t size = std::min<std::size_t>(text.size(), 200);
   while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
   return "'" + one_line(text.substr(0, size)) + (size < text.size() ? "...'" : "'");
@@ -247,7 +252,7 @@ inline std::size_t utf8_character(std::string_view text, std::size_t at) {
   return is_overlong || is_surrogate || is_beyond ? 0 : size;
 }
 
-inline bool is_utf8(std::string_view text) {
+SMA_RARE inline bool is_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t size = utf8_character(text, at);
     if (size == 0) return false;
@@ -256,7 +261,7 @@ inline bool is_utf8(std::string_view text) {
   return true;
 }
 
-inline void append_utf8(std::string& text, std::uint32_t code) {
+SMA_RARE inline void append_utf8(std::string& text, std::uint32_t code) {
   const auto put = [&text](std::uint32_t byte) {
     text += static_cast<char>(static_cast<unsigned char>(byte));
   };
@@ -278,7 +283,7 @@ inline void append_utf8(std::string& text, std::uint32_t code) {
 }
 
 /// A JSON string; everything that need not be escaped stands as it is.
-inline std::string json_string(std::string_view text) {
+SMA_RARE inline std::string json_string(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string json = "\"";
   for (const char c : text) {
@@ -303,7 +308,7 @@ class HeaderParser {
  public:
   HeaderParser(const std::string& path, std::string_view text) : path_(path), text_(text) {}
 
-  void parse() {
+  SMA_RARE void parse() {
     if (text_.empty() || text_.front() != '{') fail(next(), "'{' as the first byte");
     object([this](std::string name) {
       if (name == metadata_key) {
@@ -371,7 +376,7 @@ class HeaderParser {
     expect(']', "',' or ']'");
   }
 
-  std::string string() {
+  SMA_RARE std::string string() {
     expect('"', "a string");
     std::string value;
     for (;;) {
@@ -394,7 +399,7 @@ class HeaderParser {
     }
   }
 
-  void escape(std::string& value) {
+  SMA_RARE void escape(std::string& value) {
     constexpr std::string_view marks = "\"\\/bfnrt";
     constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
     if (at_ < text_.size() && text_[at_] == 'u') {
@@ -457,7 +462,7 @@ class HeaderParser {
     return value;
   }
 
-  void parse_metadata() {
+  SMA_RARE void parse_metadata() {
     if (std::exchange(has_metadata_, true)) fail("a second '__metadata__'", "one");
     object([this](std::string key) {
       std::string value = string();
@@ -466,7 +471,7 @@ class HeaderParser {
     });
   }
 
-  void parse_tensor(std::string name) {
+  SMA_RARE void parse_tensor(std::string name) {
     TensorInfo tensor;
     tensor.name = std::move(name);
     tensor_ = &tensor.name;
@@ -510,7 +515,7 @@ class HeaderParser {
     tensors.push_back(std::move(tensor));
   }
 
-  DType dtype() {
+  SMA_RARE DType dtype() {
     const std::string name = string();
     std::string all;
     for (const DTypeEntry& entry : dtypes) {
@@ -520,7 +525,7 @@ class HeaderParser {
     fail("dtype " + quoted_name(name), "one of " + all);
   }
 
-  void check_span(const TensorInfo& tensor) const {
+  SMA_RARE void check_span(const TensorInfo& tensor) const {
     const std::string shape =
         "shape " + text_of(tensor.shape) + " of " + std::string(entry_of(tensor.dtype).name);
     const std::optional<std::uint64_t> bytes = byte_count(tensor.shape, tensor.dtype);
@@ -541,8 +546,8 @@ class HeaderParser {
 };
 
 /// The tensors must cover `size` bytes of data, without holes, overlaps or rest.
-inline void check_layout(const std::string& path, const std::vector<TensorInfo>& tensors,
-                         std::uint64_t size) {
+SMA_RARE inline void check_layout(const std::string& path, const std::vector<TensorInfo>& tensors,
+                                  std::uint64_t size) {
   const auto fail = [&path](const TensorInfo* tensor, const std::string& found, const std::string& expected) {
     throw Error(one_line(path) + (tensor ? ": tensor " + quoted_name(tensor->name) : "") + ": found " +
                 found + ", expected " + expected);
@@ -610,7 +615,7 @@ struct StoredBF16 {
 
 /// Calls visit with the dtype's storage.
 template <class Visitor>
-void visit_dtype(DType dtype, Visitor&& visit) {
+SMA_RARE void visit_dtype(DType dtype, Visitor&& visit) {
   switch (dtype) {
     case DType::Bool:
       return visit(StoredBool{});
@@ -680,7 +685,7 @@ struct Mapping {
   std::uint64_t size = 0;
 };
 
-inline Mapping map_file(const std::string& path) {
+SMA_RARE inline Mapping map_file(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
   if (file.get() < 0) throw_system_error(path, "open failed", errno);
   struct stat status {};
@@ -704,7 +709,7 @@ inline std::size_t TensorInfo::count() const {
   return static_cast<std::size_t>((end - begin) / detail::safetensors::entry_of(dtype).size);
 }
 
-inline SafetensorsFile SafetensorsFile::open(const std::string& path) {
+SMA_RARE inline SafetensorsFile SafetensorsFile::open(const std::string& path) {
   namespace st = detail::safetensors;
   const st::Mapping mapping = st::map_file(path);
   const std::uint64_t header = st::Stored<std::uint64_t>::load(mapping.bytes.get());
@@ -730,14 +735,14 @@ inline SafetensorsFile SafetensorsFile::open(const std::string& path) {
   return file;
 }
 
-inline std::vector<std::string> SafetensorsFile::names() const {
+SMA_RARE inline std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> names;
   names.reserve(tensors_.size());
   for (const TensorInfo& tensor : tensors_) names.push_back(tensor.name);
   return names;
 }
 
-inline const TensorInfo& SafetensorsFile::info(std::string_view name) const {
+SMA_RARE inline const TensorInfo& SafetensorsFile::info(std::string_view name) const {
   const auto at = index_.find(name);
   if (at == index_.end())
     throw Error(detail::one_line(path_) + ": tensor " + detail::safetensors::quoted_name(name) +
@@ -763,13 +768,18 @@ std::vector<T> SafetensorsFile::read(std::string_view name) const {
 template <TensorElement T>
 void SafetensorsFile::read_into(std::string_view name, T* to,
                                 const std::vector<std::int64_t>& expected_shape) const {
+  convert_to(info_of_shape(name, expected_shape), to);
+}
+
+SMA_RARE inline const TensorInfo& SafetensorsFile::info_of_shape(
+    std::string_view name, const std::vector<std::int64_t>& expected) const {
   namespace st = detail::safetensors;
   const TensorInfo& tensor = info(name);
-  if (tensor.shape != expected_shape)
+  if (tensor.shape != expected)
     throw Error(detail::one_line(path_) + ": tensor " + st::quoted_name(name) + ": found shape " +
                 st::text_of(tensor.shape) + " of " + std::string(st::entry_of(tensor.dtype).name) +
-                ", expected shape " + st::text_of(expected_shape));
-  convert_to(tensor, to);
+                ", expected shape " + st::text_of(expected));
+  return tensor;
 }
 
 template <class T>
@@ -782,21 +792,28 @@ void SafetensorsFile::convert_to(const TensorInfo& tensor, T* to) const {
     std::memcpy(to, from, count * sizeof(T));
     return;
   }
-  const st::DTypeEntry& entry = st::entry_of(tensor.dtype);
   st::visit_dtype(tensor.dtype, [&]<class Storage>(Storage) {
-    const auto fail = [&](std::size_t i, const char* expected) {
-      throw Error(detail::one_line(path_) + ": tensor " + st::quoted_name(tensor.name) + ": found " +
-                  st::text_of_value(Storage::load(from + i * entry.size)) + " at element " +
-                  std::to_string(i) + " of " + std::string(entry.name) + ", expected " + expected +
-                  std::string(st::entry_of(st::dtype_of<T>()).name) + " holds exactly");
-    };
+    const std::size_t size = st::entry_of(tensor.dtype).size;
     for (std::size_t i = 0; i < count; ++i) {
-      const typename Storage::Value value = Storage::load(from + i * entry.size);
+      const typename Storage::Value value = Storage::load(from + i * size);
       if constexpr (std::same_as<Storage, st::StoredBool>)
-        if (value > 1) fail(i, "0 or 1, which ");
-      if (!st::convert(value, to[i])) fail(i, "a value that ");
+        if (value > 1) refuse_value(tensor, i, "0 or 1, which ", st::dtype_of<T>());
+      if (!st::convert(value, to[i])) refuse_value(tensor, i, "a value that ", st::dtype_of<T>());
     }
   });
+}
+
+SMA_RARE inline void SafetensorsFile::refuse_value(const TensorInfo& tensor, std::size_t i,
+                                                   const char* expected, DType wanted) const {
+  namespace st = detail::safetensors;
+  const st::DTypeEntry& entry = st::entry_of(tensor.dtype);
+  std::string found;
+  st::visit_dtype(tensor.dtype, [&]<class Storage>(Storage) {
+    found = st::text_of_value(Storage::load(data_ + tensor.begin + i * entry.size));
+  });
+  throw Error(detail::one_line(path_) + ": tensor " + st::quoted_name(tensor.name) + ": found " + found +
+              " at element " + std::to_string(i) + " of " + std::string(entry.name) + ", expected " +
+              expected + std::string(st::entry_of(wanted).name) + " holds exactly");
 }
 
 template <TensorElement T>
@@ -804,8 +821,8 @@ void SafetensorsWriter::add(std::string name, std::vector<std::int64_t> shape, c
   add(std::move(name), detail::safetensors::dtype_of<T>(), std::move(shape), static_cast<const void*>(data));
 }
 
-inline void SafetensorsWriter::add(std::string name, DType dtype, std::vector<std::int64_t> shape,
-                                   const void* data) {
+SMA_RARE inline void SafetensorsWriter::add(std::string name, DType dtype, std::vector<std::int64_t> shape,
+                                            const void* data) {
   namespace st = detail::safetensors;
   const auto require = [&name](bool holds, const std::string& found, const char* expected) {
     if (!holds)
@@ -827,7 +844,7 @@ inline void SafetensorsWriter::add(std::string name, DType dtype, std::vector<st
   tensors_.push_back({std::move(name), dtype, std::move(shape), begin, begin + *bytes});
 }
 
-inline void SafetensorsWriter::metadata(std::string key, std::string value) {
+SMA_RARE inline void SafetensorsWriter::metadata(std::string key, std::string value) {
   namespace st = detail::safetensors;
   if (!st::is_utf8(key) || !st::is_utf8(value))
     throw Error("sma::SafetensorsWriter::metadata: key " + st::quoted_name(key) +
@@ -836,7 +853,7 @@ inline void SafetensorsWriter::metadata(std::string key, std::string value) {
 }
 
 /// The 8 bytes of length and the padded JSON.
-inline std::string SafetensorsWriter::header() const {
+SMA_RARE inline std::string SafetensorsWriter::header() const {
   namespace st = detail::safetensors;
   std::string json(st::length_bytes, '\0');
   json += '{';
@@ -865,7 +882,7 @@ inline std::string SafetensorsWriter::header() const {
   return json;
 }
 
-inline void SafetensorsWriter::write(const std::string& path) const {
+SMA_RARE inline void SafetensorsWriter::write(const std::string& path) const {
   namespace st = detail::safetensors;
   const std::string head = header();
   if (head.size() - st::length_bytes > st::largest_header)

@@ -53,8 +53,8 @@ struct Evaluation {
 };
 
 namespace detail {
-SMA_NOINLINE inline std::vector<double> activation_rates(const std::vector<TensorEntry>& entries,
-                                                         std::span<const double> values) {
+SMA_NOINLINE SMA_RARE inline std::vector<double> activation_rates(const std::vector<TensorEntry>& entries,
+                                                                  std::span<const double> values) {
   std::vector<double> rates;
   double rows = 0;
   for (const TensorEntry& entry : entries) {
@@ -87,7 +87,7 @@ class TrainerCore {
   [[nodiscard]] const TrainingState& state() const { return state_; }
 
   /// Writes one line {"kind":"eval", ...} to the log.
-  SMA_NOINLINE void log_evaluation(const char* split, const Evaluation& e) {
+  SMA_NOINLINE SMA_RARE void log_evaluation(const char* split, const Evaluation& e) {
     if (log_ == nullptr) return;
     std::fprintf(log_,
                  "{\"kind\":\"eval\",\"step\":%" PRId64
@@ -118,7 +118,7 @@ class TrainerCore {
     }
   };
 
-  explicit TrainerCore(TrainerOptions options) : options_(std::move(options)) {
+  SMA_RARE explicit TrainerCore(TrainerOptions options) : options_(std::move(options)) {
     if (options_.steps <= 0 && options_.minutes <= 0)
       throw Error("sma::Trainer: found neither steps nor minutes, expected a limit");
     if (options_.steps > 0) options_.schedule.total = static_cast<double>(options_.steps);
@@ -136,13 +136,13 @@ class TrainerCore {
   }
 
   /// Throws when a checkpoint is of a run with another seed.
-  SMA_NOINLINE void check_seed(const std::string& path) const {
+  SMA_NOINLINE SMA_RARE void check_seed(const std::string& path) const {
     if (state_.seed != static_cast<std::int64_t>(options_.seed))
       throw Error(path + ": found a run with seed " + std::to_string(state_.seed) + ", expected --seed " +
                   std::to_string(options_.seed));
   }
   /// Throws when a step's numbers are not finite.
-  SMA_NOINLINE void check_finite(double loss) const {
+  SMA_NOINLINE SMA_RARE void check_finite(double loss) const {
     if (!std::isfinite(loss) || !std::isfinite(norm_))
       throw Error("training step " + std::to_string(state_.step + 1) + ": found loss " +
                   std::to_string(loss) + " and gradient norm " + std::to_string(norm_) +
@@ -166,8 +166,8 @@ class TrainerCore {
     return static_cast<double>(state_.step) / static_cast<double>(options_.steps);
   }
 
-  SMA_NOINLINE void report(const Window& w, double fraction, Clock::time_point started,
-                           const std::vector<double>& rates) {
+  SMA_NOINLINE SMA_RARE void report(const Window& w, double fraction, Clock::time_point started,
+                                    const std::vector<double>& rates) {
     const double loss = w.loss / static_cast<double>(std::max<Index>(w.updates, 1));
     const double accuracy = w.correct / std::max(w.examples, 1.0);
     const double speed = w.tokens / std::max(seconds_since(w.since), 1e-9);
@@ -193,7 +193,7 @@ class TrainerCore {
   }
 
   /// Takes notice of a validation; true: the best so far.
-  SMA_NOINLINE bool validated(const Evaluation& e, Clock::time_point started) {
+  SMA_NOINLINE SMA_RARE bool validated(const Evaluation& e, Clock::time_point started) {
     log_evaluation("validation", e);
     if (!options_.quiet)
       std::fprintf(stderr, "\nstep %" PRId64 "  validation loss %.4f  accuracy %.4f\n", state_.step, e.loss,
@@ -204,7 +204,7 @@ class TrainerCore {
     return better;
   }
 
-  SMA_NOINLINE void open_log() {
+  SMA_NOINLINE SMA_RARE void open_log() {
     if (options_.log_file.empty() || log_ != nullptr) return;
     const auto parent = std::filesystem::path(options_.log_file).parent_path();
     std::error_code ignored;
@@ -216,7 +216,7 @@ class TrainerCore {
     if (std::fflush(log_) != 0 || std::ferror(log_) != 0)
       detail::throw_system_error(options_.log_file, "cannot write the log", errno);
   }
-  SMA_NOINLINE void log_list(const std::vector<double>& values) {
+  SMA_NOINLINE SMA_RARE void log_list(const std::vector<double>& values) {
     std::fputc('[', log_);
     for (std::size_t i = 0; i < values.size(); ++i)
       std::fprintf(log_, "%s%.5g", i == 0 ? "" : ",", values[i]);
