@@ -33,10 +33,123 @@ T dot(const T* x, const T* y, Index count) {
   return total;
 }
 
+// ---- layers with few outputs -----------------------------------------------------------------------------------
+
+/// So few outputs (a configurator's logits) are computed straight from the rows: packing takes longer than their products.
+inline constexpr Index kFewOutputs = 2;
+
+/// f(count) for a number of outputs from 1 to kFewOutputs, as a constant.
+template <class F>
+void with_few_outputs(Index count, const F& f) {
+  if (count == 1)
+    f(std::integral_constant<Index, 1>{});
+  else
+    f(std::integral_constant<Index, 2>{});
+}
+
+template <Index Outs, class T>
+SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& k) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kSums = 2;  // so that additions wait less for each other
+  for (Index i = 0; i < k.y.rows; ++i) {
+    const T* x = &k.x(i, 0);
+    Register<T> sum[Outs][kSums] = {};
+    const auto add = [&](Index c, auto set) {
+      Register<T> part;
+      std::memcpy(&part, x + c, sizeof(part));
+      unrolled<Outs>([&](auto o) {
+        Register<T> w;
+        std::memcpy(&w, &k.w(o, c), sizeof(w));
+        sum[o][set] += part * w;
+      });
+    };
+    Index c = 0;
+    for (; c + kSums * kWidth <= k.x.columns; c += kSums * kWidth)
+      unrolled<kSums>([&](auto set) { add(c + set * kWidth, set); });
+    for (; c + kWidth <= k.x.columns; c += kWidth) add(c, std::integral_constant<Index, 0>{});
+    unrolled<Outs>([&](auto o) {
+      const Register<T> lanes = sum[o][0] + sum[o][1];
+      T total = std::inner_product(x + c, x + k.x.columns, k.w.data + o * k.w.stride + c, T(0));
+      for (Index l = 0; l < kWidth; ++l) total += lanes[l];
+      if (k.bias != nullptr) total += k.bias[o];
+      k.y(i, o) = k.base.data != nullptr ? total + k.base(i, o) : total;
+    });
+  }
+}
+
+template <Index Outs, class T>
+SMA_NOINLINE [[gnu::flatten]] void few_backward_input(const kernels::LinearBackwardInput<T>& k) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  for (Index i = 0; i < k.dx.rows; ++i) {
+    T factor[Outs];
+    unrolled<Outs>([&](auto o) { factor[o] = k.dy(i, o); });
+    Index c = 0;
+    for (; c + kWidth <= k.dx.columns; c += kWidth) {
+      Register<T> sum{};
+      if (k.base.data != nullptr) std::memcpy(&sum, &k.base(i, c), sizeof(sum));
+      unrolled<Outs>([&](auto o) {
+        Register<T> w;
+        std::memcpy(&w, &k.w(o, c), sizeof(w));
+        sum += factor[o] * w;
+      });
+      std::memcpy(&k.dx(i, c), &sum, sizeof(sum));
+    }
+    for (; c < k.dx.columns; ++c) {
+      T sum = k.base.data != nullptr ? k.base(i, c) : T(0);
+      unrolled<Outs>([&](auto o) { sum += factor[o] * k.w(o, c); });
+      k.dx(i, c) = sum;
+    }
+  }
+}
+
+/// Sums of 64 rows at a time, as sum_columns has them.
+template <Index Outs, class T>
+SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBackwardWeight<T>& k) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kBlock = 64;
+  for (Index first = 0; first < k.dy.rows; first += kBlock) {
+    const Index end = std::min(first + kBlock, k.dy.rows);
+    const auto add = [&](Index c, auto registers) {
+      constexpr Index kCount = decltype(registers)::value;
+      Register<T> sum[Outs][kCount] = {};
+      for (Index i = first; i < end; ++i) {
+        Register<T> x[kCount];
+        load_registers<T>(&k.x(i, c), x);
+        unrolled<Outs>([&](auto o) {
+          const T factor = k.dy(i, o);
+          unrolled<kCount>([&](auto r) { sum[o][r] += factor * x[r]; });
+        });
+      }
+      unrolled<Outs>([&](auto o) {
+        Register<T> total[kCount];
+        load_registers<T>(&k.dw(o, c), total);
+        unrolled<kCount>([&](auto r) { total[r] += sum[o][r]; });
+        store_registers<T>(total, &k.dw(o, c));
+      });
+    };
+    Index c = 0;
+    for (; c + 4 * kWidth <= k.x.columns; c += 4 * kWidth) add(c, std::integral_constant<Index, 4>{});
+    for (; c + kWidth <= k.x.columns; c += kWidth) add(c, std::integral_constant<Index, 1>{});
+    unrolled<Outs>([&](auto o) {
+      for (Index rest = c; rest < k.x.columns; ++rest) {
+        T sum = 0;
+        for (Index i = first; i < end; ++i) sum += k.dy(i, o) * k.x(i, rest);
+        k.dw(o, rest) += sum;
+      }
+      if (k.dbias == nullptr) return;
+      T sum = 0;
+      for (Index i = first; i < end; ++i) sum += k.dy(i, o);
+      k.dbias[o] += sum;
+    });
+  }
+}
+
 }  // namespace eigen
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
+  if (k.y.columns <= eigen::kFewOutputs)
+    return eigen::with_few_outputs(k.y.columns, [&](auto outs) { eigen::few_forward<outs>(k); });
   if (k.y.rows <= eigen::kFewRows) {
     for (Index i = 0; i < k.y.rows; ++i)
       for (Index o = 0; o < k.y.columns; ++o)
@@ -52,6 +165,8 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
+  if (k.w.rows <= eigen::kFewOutputs)
+    return eigen::with_few_outputs(k.w.rows, [&](auto outs) { eigen::few_backward_input<outs>(k); });
   eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns,
                                         eigen::by_rows(k.dy.data, k.dy.stride),
                                         eigen::by_rows(k.w.data, k.w.stride),
@@ -60,6 +175,8 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardWeight<T>& k) {
+  if (k.dw.rows <= eigen::kFewOutputs)
+    return eigen::with_few_outputs(k.dw.rows, [&](auto outs) { eigen::few_backward_weight<outs>(k); });
   if (k.dy.rows == 0) return;
   eigen::multiply<Context<Eigen<T>>, T>(
       ctx, k.dw.rows, k.dw.columns, k.dy.rows, eigen::transposed(k.dy.data, k.dy.stride),
