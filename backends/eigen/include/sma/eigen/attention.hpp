@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
 #include <sma/eigen/pack.hpp>
@@ -163,17 +164,21 @@ template <class Bias, class F>
 void for_each_slot(const Bias& bias, const Position* positions, Index i, Index j, Index count, const F& f) {
   for (Index c = 0; c < count; ++c) f(c, bias.slot(positions[i], positions[j + c], i, j + c));
 }
+/// What added to a key's position is its place, unless a key is so far from query i that its place is clamped.
+template <class T, Index MaxPositions>
+std::optional<Position> first_slot(const kernels::SimpleBias<T, MaxPositions>&, const Position* positions,
+                                   Index i, Index j, Index count) {
+  const Position here = positions[i];
+  if (here - positions[j] >= MaxPositions || positions[j + count - 1] - here >= MaxPositions) return {};
+  return static_cast<Position>(MaxPositions - 1) - here;
+}
 template <class T, Index MaxPositions, class F>
 void for_each_slot(const kernels::SimpleBias<T, MaxPositions>& bias, const Position* positions, Index i,
                    Index j, Index count, const F& f) {
-  const Position here = positions[i];
-  const bool clamped = here - positions[j] >= MaxPositions || positions[j + count - 1] - here >= MaxPositions;
-  if (clamped) {
-    for (Index c = 0; c < count; ++c) f(c, bias.slot(here, positions[j + c], i, j + c));
-  } else {
-    const auto centre = static_cast<Position>(MaxPositions - 1) - here;
-    for (Index c = 0; c < count; ++c) f(c, static_cast<Index>(centre + positions[j + c]));
-  }
+  if (const auto first = first_slot(bias, positions, i, j, count))
+    for (Index c = 0; c < count; ++c) f(c, static_cast<Index>(*first + positions[j + c]));
+  else
+    for (Index c = 0; c < count; ++c) f(c, bias.slot(positions[i], positions[j + c], i, j + c));
 }
 template <class T, Index Window, class F>
 void for_each_slot(const kernels::LocalBias<T, Window>& bias, const Position*, Index i, Index j, Index count,
@@ -183,15 +188,39 @@ void for_each_slot(const kernels::LocalBias<T, Window>& bias, const Position*, I
 }
 
 /// row[c] = row[c] * scale + bias.
-template <class T, class Problem>
-void scale_and_bias(const Problem& p, Index i, Index j, Index count, T scale, T* row) {
+template <class T, class Problem, class Bias>
+void scale_and_bias(const Problem& p, const Bias& bias, Index i, Index j, Index count, T scale, T* row) {
   if constexpr (Problem::has_bias) {
-    const T* table = p.bias.table;
-    for_each_slot(p.bias, p.s.positions, i, j, count,
+    const T* table = bias.table;
+    for_each_slot(bias, p.s.positions, i, j, count,
                   [=](Index c, Index slot) { row[c] = row[c] * scale + table[slot]; });
   } else {
     for (Index c = 0; c < count; ++c) row[c] *= scale;
   }
+}
+/// With biases from all over a table: a register of them at a time.
+template <class T, class Problem, Index MaxPositions>
+void scale_and_bias(const Problem& p, const kernels::SimpleBias<T, MaxPositions>& bias, Index i, Index j,
+                    Index count, T scale, T* row) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  const auto first_place = first_slot(bias, p.s.positions, i, j, count);
+  Index c = 0;
+  if (first_place) {
+    const Position first = *first_place;
+    const Position* positions = p.s.positions + j;
+    const T* table = bias.table;
+    const auto biases = [=]<std::size_t... L>(Index from, std::index_sequence<L...>) {
+      return Register<T>{table[first + positions[from + static_cast<Index>(L)]]...};
+    };
+    for (; c + kWidth <= count; c += kWidth) {
+      Register<T> x;
+      std::memcpy(&x, row + c, sizeof(x));
+      x = x * scale + biases(c, std::make_index_sequence<static_cast<std::size_t>(kWidth)>{});
+      std::memcpy(row + c, &x, sizeof(x));
+    }
+  }
+  for (; c < count; ++c)
+    row[c] = row[c] * scale + bias.table[bias.slot(p.s.positions[i], p.s.positions[j + c], i, j + c)];
 }
 
 /// row[c] = f(row[c], i) for the registers i that hold row[0] .. row[count-1]: the last one reaches beyond the row.
@@ -316,7 +345,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k)
       const eigen::Band band = eigen::band_of(p, b, i);
       T* row = tile + r * b.stride;
       T* w = row + band.first;
-      eigen::scale_and_bias(p, i, b.j0 + band.first, band.count, p.scale(i, b.begin, b.end), w);
+      eigen::scale_and_bias(p, p.bias, i, b.j0 + band.first, band.count, p.scale(i, b.begin, b.end), w);
       if constexpr (Problem::Act::normalizes) {
         k.normalizer[i] = eigen::softmax(w, band.count);
       } else {
@@ -362,7 +391,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::AttentionBackward<T, Problem>& k
       T* g = gradients + r * b.stride + band.first;
       const Index j = b.j0 + band.first;
       const T scale = p.scale(i, b.begin, b.end);
-      eigen::scale_and_bias(p, i, j, band.count, scale, w);
+      eigen::scale_and_bias(p, p.bias, i, j, band.count, scale, w);
       if constexpr (Problem::Act::normalizes) {
         const T mean =
             kernels::row_sum<T, kV>([d = k.dout.row(i), o = k.out.row(i)](Index c) { return d[c] * o[c]; });
