@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <sma/core/context.hpp>
+#include <sma/core/lane_cut.hpp>
 #include <sma/core/module.hpp>
 #include <sma/kernels/elementwise.hpp>
 #include <span>
@@ -131,6 +131,26 @@ void append_unsummed(Index at, std::vector<ParameterRange>& out) {
           ...);
     }(std::make_index_sequence<children_of<M>::size>{});
   }
+}
+
+/// Resets scratch memory and gives each of the first `used` arenas the size of the largest: which of them runs which lane differs
+/// from step to step, and must not make one allocate after warm-up.
+template <class Backend>
+SMA_NOINLINE void level_arenas(std::span<Arena<Backend>> arenas, Index used) {
+  std::size_t largest = 0;
+  for (auto& arena : arenas) {
+    arena.reset();
+    largest = std::max(largest, arena.capacity());
+  }
+  for (auto& arena : arenas.first(static_cast<std::size_t>(used))) arena.reserve(largest);
+}
+
+/// Throws for a token outside the vocabulary.
+SMA_NOINLINE inline void check_tokens(const Token* x, Index count, Index vocabulary) {
+  for (Index i = 0; i < count; ++i)
+    if (x[i] < 0 || x[i] >= vocabulary)
+      throw Error("sma::Network: row " + std::to_string(i) + ": found token " + std::to_string(x[i]) +
+                  ", expected 0 to " + std::to_string(vocabulary - 1));
 }
 
 /// f from `first` on.
@@ -352,7 +372,7 @@ class Network {
     finish_lanes(true);
     if constexpr (!coupled) level_workers();
     LossSum total;
-    for (Index lane = 0; lane < used_lanes_; ++lane) {
+    for (Index lane = 0; lane < cut_.lanes(); ++lane) {
       total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
       total.correct += loss_sums_[static_cast<std::size_t>(lane)].correct;
     }
@@ -470,13 +490,8 @@ class Network {
   }
 
   void check_tokens([[maybe_unused]] const Element* x, [[maybe_unused]] Index count) const {
-    if constexpr (takes_tokens<Description>()) {
-      constexpr Index vocabulary = first_vocabulary<Description>();
-      for (Index i = 0; i < count; ++i)
-        if (x[i] < 0 || x[i] >= vocabulary)
-          throw Error("sma::Network: row " + std::to_string(i) + ": found token " + std::to_string(x[i]) +
-                      ", expected 0 to " + std::to_string(vocabulary - 1));
-    }
+    if constexpr (takes_tokens<Description>())
+      detail::check_tokens(x, count, first_vocabulary<Description>());
   }
   template <class M>
   static constexpr Index first_vocabulary() {
@@ -487,7 +502,7 @@ class Network {
   }
 
   /// Cuts the batch into lanes and brings it to the backend's memory.
-  void prepare(const Batch<Element, input_width>& x) {
+  SMA_NOINLINE void prepare(const Batch<Element, input_width>& x) {
     kept_ = false;
     check_tokens(x.values().data(), static_cast<Index>(x.values().size()));
     if (x.count() % sequence_group != 0)
@@ -513,42 +528,16 @@ class Network {
       device_ = {rows_, host_.count, nullptr, device_positions_.data(), device_ids_.data()};
       input_ = device_input_.data();
     }
-    cut();
-  }
-
-  /// Contiguous groups of sequences, each about rows / lanes long; a function of the lengths and the lane count alone.
-  void cut() {
-    cuts_.assign(1, 0);
-    const Index lanes = options_.lanes;
-    Index sequence = 0;
-    for (Index lane = 0; lane < lanes && sequence < host_.count; ++lane) {
-      const Index wanted = rows_ * (lane + 1) / lanes;
-      Index end = sequence + sequence_group;
-      while (end < host_.count && (lane + 1 == lanes || middle_row(end) < wanted)) end += sequence_group;
-      cuts_.push_back(end);
-      sequence = end;
-    }
-    used_lanes_ = std::max<Index>(1, static_cast<Index>(cuts_.size()) - 1);
-    if (cuts_.size() == 1) cuts_.push_back(0);
-    longest_first_.resize(static_cast<std::size_t>(used_lanes_));
-    std::iota(longest_first_.begin(), longest_first_.end(), Index{0});
-    std::sort(longest_first_.begin(), longest_first_.end(), [this](Index a, Index b) {
-      return lane_rows(a) != lane_rows(b) ? lane_rows(a) > lane_rows(b) : a < b;
-    });
-  }
-  [[nodiscard]] Index lane_rows(Index lane) const {
-    return host_.begin(cuts_[static_cast<std::size_t>(lane) + 1]) -
-           host_.begin(cuts_[static_cast<std::size_t>(lane)]);
+    cut_.cut(host_, options_.lanes, sequence_group);
   }
 
   /// task(lane, worker) for all lanes; the longest ones begin, so that threads end together. Coupled ones run all at once.
   template <class Task>
   void run_lanes(bool coupled, const Task& task) {
-    team_.run(used_lanes_, coupled, [&](Index turn, Index worker) {
-      task(coupled ? turn : longest_first_[static_cast<std::size_t>(turn)],
-           coupled ? place_of(turn) : worker);
+    team_.run(cut_.lanes(), coupled, [&](Index turn, Index worker) {
+      task(coupled ? turn : cut_.by_length(turn), coupled ? place_of(turn) : worker);
     });
-    level_scratch();
+    detail::level_arenas(std::span(scratch_), std::min(options_.threads, options_.lanes));
   }
 
   /// Coupled lanes of one place run one after the other, from one meeting to the next.
@@ -559,25 +548,9 @@ class Network {
       return lane;
   }
 
-  /// Gives the scratch memory of every place that has been used the size of the largest: which of them runs which lane differs
-  /// from step to step, and must not make one allocate after warm-up.
-  void level_scratch() {
-    std::size_t largest = 0;
-    for (auto& arena : scratch_) {
-      arena.reset();
-      largest = std::max(largest, arena.capacity());
-    }
-    const auto places = static_cast<std::size_t>(std::min(options_.threads, options_.lanes));
-    for (std::size_t i = 0; i < places; ++i) scratch_[i].reserve(largest);
-  }
-
-  [[nodiscard]] Index middle_row(Index sequence) const {
-    return (host_.begin(sequence) + host_.end(std::min(sequence + sequence_group, host_.count) - 1) + 1) / 2;
-  }
-
   /// Gives every worker's memory the size of the largest: which of them runs which lane differs from step to step, and must not
   /// make one allocate after warm-up.
-  void level_workers() {
+  SMA_NOINLINE void level_workers() {
     const auto workers = static_cast<std::size_t>(std::min(options_.threads, options_.lanes));
     std::size_t sequences = 0;
     for (std::size_t i = 0; i < workers; ++i) sequences = std::max(sequences, lanes_[i]->offsets.capacity());
@@ -588,9 +561,9 @@ class Network {
     }
   }
 
-  Lane& begin_lane(Index lane, Lane& l, Index place) {
-    const Index first = cuts_[static_cast<std::size_t>(lane)];
-    const Index last = cuts_[static_cast<std::size_t>(lane) + 1];
+  SMA_NOINLINE Lane& begin_lane(Index lane, Lane& l, Index place) {
+    const Index first = cut_.begin(lane);
+    const Index last = cut_.end(lane);
     const Index first_row = host_.begin(first);
     l.offsets.resize(static_cast<std::size_t>(last - first) + 1);
     for (Index q = first; q <= last; ++q)
@@ -610,7 +583,7 @@ class Network {
     l.first_output = per_output == 0 ? first_row : first / std::max<Index>(per_output, 1);
     l.output_rows = per_output == 0 ? l.sequences.rows : (last - first) / std::max<Index>(per_output, 1);
     l.context.settings = settings_;
-    l.context.reducer = team_.reducer(used_lanes_);
+    l.context.reducer = team_.reducer(cut_.lanes());
     l.context.lane = lane;
     l.context.turns = &scratch_[static_cast<std::size_t>(place)];
     l.context.trace = nullptr;
@@ -635,7 +608,7 @@ class Network {
 
   /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
   [[nodiscard]] bool sums_on_the_way() const {
-    return couples_batch<Description>() && Ctx::sums_gradients && used_lanes_ > 1;
+    return couples_batch<Description>() && Ctx::sums_gradients && cut_.lanes() > 1;
   }
   /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.
   template <class F>
@@ -644,7 +617,7 @@ class Network {
     for (const auto& [begin, end] : unsummed_) f(begin, end - begin);
   }
 
-  void zero_lane_gradients(Lane& l, Index lane) {
+  SMA_NOINLINE void zero_lane_gradients(Lane& l, Index lane) {
     Scalar* own = lane_gradients_.data() + lane * parameter_count;
     for_each_left([&](Index begin, Index count) {
       l.context.launch(kernels::Fill<Scalar>{own + begin, count, Scalar(0)});
@@ -671,20 +644,20 @@ class Network {
   }
 
   /// Sums what the lanes left, in lane order.
-  void finish_lanes(bool gradients) {
+  SMA_NOINLINE void finish_lanes(bool gradients) {
     constexpr Index metrics = extent_of<Description>.metrics;
     if (metrics > 0) {
-      host_metrics_.resize(static_cast<std::size_t>(used_lanes_ * metrics));
-      lane_metrics_.download(host_metrics_.data(), used_lanes_ * metrics);
+      host_metrics_.resize(static_cast<std::size_t>(cut_.lanes() * metrics));
+      lane_metrics_.download(host_metrics_.data(), cut_.lanes() * metrics);
       std::fill(metrics_.begin(), metrics_.end(), 0.0);
-      for (Index lane = 0; lane < used_lanes_; ++lane)
+      for (Index lane = 0; lane < cut_.lanes(); ++lane)
         for (Index i = 0; i < metrics; ++i)
           metrics_[static_cast<std::size_t>(i)] +=
               host_metrics_[static_cast<std::size_t>(lane * metrics + i)];
     }
     if (!gradients) return;
     for_each_left([&](Index begin, Index count) {
-      for_each_index(count, detail::SumLanes<Scalar>{lane_gradients_.data() + begin, used_lanes_,
+      for_each_index(count, detail::SumLanes<Scalar>{lane_gradients_.data() + begin, cut_.lanes(),
                                                      parameter_count, count, gradients_.data() + begin});
     });
   }
@@ -708,11 +681,9 @@ class Network {
   detail::DeviceBuffer<B, double> lane_metrics_;  // (lanes, metrics)
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<Arena<B>> scratch_;     // (places), of lanes that run one after the other
-  std::vector<Index> cuts_;           // (lanes + 1), the first sequence of each
-  std::vector<Index> longest_first_;  // (lanes)
-  std::vector<LossSum> loss_sums_;
-  Index used_lanes_ = 1;
+  std::vector<Arena<B>> scratch_;  // (places), of lanes that run one after the other
+  detail::LaneCut cut_;
+  std::vector<LossSum> loss_sums_;  // (lanes)
   Index rows_ = 0;
   Index output_rows_ = 0;
   bool kept_ = false;  // the last pass was a forward pass in training mode

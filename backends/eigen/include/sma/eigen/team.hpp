@@ -64,36 +64,11 @@ class Team {
   /// Calls task(lane, worker) for each lane; rethrows the first exception.
   template <class Task>
   void run(Index lanes, bool coupled, const Task& task) {
-    coupled = coupled && lanes > 1;
-    const Index workers = std::min(lanes, threads_);
-    if (workers == 1 && !coupled) {
-      for (Index lane = 0; lane < lanes; ++lane) task(lane, Index{0});
-      return;
-    }
-    while (static_cast<Index>(pool_.size()) < workers - 1) {
-      const auto id = static_cast<Index>(pool_.size()) + 1;
-      pool_.emplace_back([this, id] { serve(id); });
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      job_ = [](void* context, Index lane, Index worker) {
-        (*static_cast<const Task*>(context))(lane, worker);
-      };
-      job_context_ = const_cast<void*>(static_cast<const void*>(&task));
-      job_lanes_ = lanes;
-      job_workers_ = workers;
-      coupled_ = coupled;
-      next_lane_ = 0;
-      running_ = workers - 1;
-      error_ = nullptr;
-      if (coupled) begin_turns();
-      ++generation_;
-    }
-    wake_.notify_all();
-    work(0);
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return running_ == 0; });
-    if (error_) std::rethrow_exception(error_);
+    run_job(lanes, coupled && lanes > 1,
+            {[](const void* context, Index lane, Index worker) {
+               (*static_cast<const Task*>(context))(lane, worker);
+             },
+             &task});
   }
 
  private:
@@ -114,6 +89,41 @@ class Team {
   };
   /// Thrown in lanes that wait for one that failed.
   struct Abandoned {};
+  /// A task without its type.
+  struct Job {
+    void (*call)(const void* task, Index lane, Index worker) = nullptr;
+    const void* task = nullptr;
+    void operator()(Index lane, Index worker) const { call(task, lane, worker); }
+  };
+
+  SMA_NOINLINE void run_job(Index lanes, bool coupled, const Job& job) {
+    const Index workers = std::min(lanes, threads_);
+    if (workers == 1 && !coupled) {
+      for (Index lane = 0; lane < lanes; ++lane) job(lane, 0);
+      return;
+    }
+    while (static_cast<Index>(pool_.size()) < workers - 1) {
+      const auto id = static_cast<Index>(pool_.size()) + 1;
+      pool_.emplace_back([this, id] { serve(id); });
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = job;
+      job_lanes_ = lanes;
+      job_workers_ = workers;
+      coupled_ = coupled;
+      next_lane_ = 0;
+      running_ = workers - 1;
+      error_ = nullptr;
+      if (coupled) begin_turns();
+      ++generation_;
+    }
+    wake_.notify_all();
+    work(0);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    if (error_) std::rethrow_exception(error_);
+  }
 
   void serve(Index id) {
     std::uint64_t seen = 0;
@@ -141,7 +151,7 @@ class Team {
 
   void guarded(Index lane, Index worker) {
     try {
-      job_(job_context_, lane, worker);
+      job_(lane, worker);
     } catch (const Abandoned&) {
     } catch (...) {
       fail(std::current_exception());
@@ -245,8 +255,7 @@ class Team {
   std::condition_variable wake_, done_;
   bool stop_ = false;
   std::uint64_t generation_ = 0;
-  void (*job_)(void*, Index, Index) = nullptr;
-  void* job_context_ = nullptr;
+  Job job_;
   Index job_lanes_ = 0;
   Index job_workers_ = 0;
   Index running_ = 0;
