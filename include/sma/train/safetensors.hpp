@@ -615,7 +615,7 @@ struct StoredBF16 {
 
 /// Calls visit with the dtype's storage.
 template <class Visitor>
-SMA_RARE void visit_dtype(DType dtype, Visitor&& visit) {
+void visit_dtype(DType dtype, Visitor&& visit) {
   switch (dtype) {
     case DType::Bool:
       return visit(StoredBool{});

@@ -12,43 +12,21 @@ namespace sma {
 
 namespace eigen {
 
-/// As many rows are multiplied as they are, without packing: a step of a stream, a classifier's few rows.
+/// So few rows (a step of a stream) or outputs (a configurator's logits) are multiplied as they are: packing takes longer.
 inline constexpr Index kFewRows = 4;
-
-/// x . y with a register of partial sums.
-template <class T>
-T dot(const T* x, const T* y, Index count) {
-  constexpr Index kWidth = kRegisterWidth<T>;
-  Register<T> sum{};
-  Index i = 0;
-  for (; i + kWidth <= count; i += kWidth) {
-    Register<T> a;
-    Register<T> b;
-    std::memcpy(&a, x + i, sizeof(a));
-    std::memcpy(&b, y + i, sizeof(b));
-    sum += a * b;
-  }
-  T total = std::inner_product(x + i, x + count, y + i, T(0));
-  for (Index l = 0; l < kWidth; ++l) total += sum[l];
-  return total;
-}
-
-// ---- layers with few outputs -----------------------------------------------------------------------------------
-
-/// So few outputs (a configurator's logits) are computed straight from the rows: packing takes longer than their products.
 inline constexpr Index kFewOutputs = 2;
 
-/// f(count) for a number of outputs from 1 to kFewOutputs, as a constant.
+/// f(first, count) for all outputs, two at a time; count is a constant.
 template <class F>
-void with_few_outputs(Index count, const F& f) {
-  if (count == 1)
-    f(std::integral_constant<Index, 1>{});
-  else
-    f(std::integral_constant<Index, 2>{});
+void for_few_outputs(Index outputs, const F& f) {
+  Index o = 0;
+  for (; o + 2 <= outputs; o += 2) f(o, std::integral_constant<Index, 2>{});
+  if (o < outputs) f(o, std::integral_constant<Index, 1>{});
 }
 
+/// Outputs first .. first + Outs - 1 of all rows.
 template <Index Outs, class T>
-SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& k) {
+SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& k, Index first) {
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kSums = 2;  // so that additions wait less for each other
   for (Index i = 0; i < k.y.rows; ++i) {
@@ -59,7 +37,7 @@ SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& 
       std::memcpy(&part, x + c, sizeof(part));
       unrolled<Outs>([&](auto o) {
         Register<T> w;
-        std::memcpy(&w, &k.w(o, c), sizeof(w));
+        std::memcpy(&w, &k.w(first + o, c), sizeof(w));
         sum[o][set] += part * w;
       });
     };
@@ -69,14 +47,17 @@ SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& 
     for (; c + kWidth <= k.x.columns; c += kWidth) add(c, std::integral_constant<Index, 0>{});
     unrolled<Outs>([&](auto o) {
       const Register<T> lanes = sum[o][0] + sum[o][1];
-      T total = std::inner_product(x + c, x + k.x.columns, k.w.data + o * k.w.stride + c, T(0));
+      const T* w = &k.w(first + o, 0);
+      T total = std::inner_product(x + c, x + k.x.columns, w + c, T(0));
       for (Index l = 0; l < kWidth; ++l) total += lanes[l];
-      if (k.bias != nullptr) total += k.bias[o];
-      k.y(i, o) = k.base.data != nullptr ? total + k.base(i, o) : total;
+      if (k.bias != nullptr) total += k.bias[first + o];
+      if (k.base.data != nullptr) total += k.base(i, first + o);
+      k.y(i, first + o) = total;
     });
   }
 }
 
+/// Of all Outs outputs of a layer.
 template <Index Outs, class T>
 SMA_NOINLINE [[gnu::flatten]] void few_backward_input(const kernels::LinearBackwardInput<T>& k) {
   constexpr Index kWidth = kRegisterWidth<T>;
@@ -102,7 +83,7 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_input(const kernels::LinearBackw
   }
 }
 
-/// Sums of 64 rows at a time, as sum_columns has them.
+/// Of all Outs outputs of a layer. Sums of 64 rows at a time, as sum_columns has them.
 template <Index Outs, class T>
 SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBackwardWeight<T>& k) {
   constexpr Index kWidth = kRegisterWidth<T>;
@@ -148,15 +129,9 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBack
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
-  if (k.y.columns <= eigen::kFewOutputs)
-    return eigen::with_few_outputs(k.y.columns, [&](auto outs) { eigen::few_forward<outs>(k); });
-  if (k.y.rows <= eigen::kFewRows) {
-    for (Index i = 0; i < k.y.rows; ++i)
-      for (Index o = 0; o < k.y.columns; ++o)
-        k.y(i, o) = (k.bias != nullptr ? k.bias[o] : T(0)) + eigen::dot(&k.x(i, 0), &k.w(o, 0), k.x.columns) +
-                    (k.base.data != nullptr ? k.base(i, o) : T(0));
-    return;
-  }
+  if (k.y.rows <= eigen::kFewRows || k.y.columns <= eigen::kFewOutputs)
+    return eigen::for_few_outputs(k.y.columns,
+                                  [&](Index first, auto count) { eigen::few_forward<count>(k, first); });
   eigen::multiply<Context<Eigen<T>>, T>(ctx, k.y.rows, k.y.columns, k.x.columns,
                                         eigen::by_rows(k.x.data, k.x.stride),
                                         eigen::transposed(k.w.data, k.w.stride),
@@ -166,7 +141,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
   if (k.w.rows <= eigen::kFewOutputs)
-    return eigen::with_few_outputs(k.w.rows, [&](auto outs) { eigen::few_backward_input<outs>(k); });
+    return eigen::for_few_outputs(k.w.rows, [&](Index, auto count) { eigen::few_backward_input<count>(k); });
   eigen::multiply<Context<Eigen<T>>, T>(ctx, k.dx.rows, k.dx.columns, k.dy.columns,
                                         eigen::by_rows(k.dy.data, k.dy.stride),
                                         eigen::by_rows(k.w.data, k.w.stride),
@@ -176,7 +151,8 @@ void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardInput<T>& k) {
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearBackwardWeight<T>& k) {
   if (k.dw.rows <= eigen::kFewOutputs)
-    return eigen::with_few_outputs(k.dw.rows, [&](auto outs) { eigen::few_backward_weight<outs>(k); });
+    return eigen::for_few_outputs(k.dw.rows,
+                                  [&](Index, auto count) { eigen::few_backward_weight<count>(k); });
   if (k.dy.rows == 0) return;
   eigen::multiply<Context<Eigen<T>>, T>(
       ctx, k.dw.rows, k.dw.columns, k.dy.rows, eigen::transposed(k.dy.data, k.dy.stride),
