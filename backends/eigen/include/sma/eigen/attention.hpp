@@ -164,7 +164,7 @@ template <class Bias, class F>
 void for_each_slot(const Bias& bias, const Position* positions, Index i, Index j, Index count, const F& f) {
   for (Index c = 0; c < count; ++c) f(c, bias.slot(positions[i], positions[j + c], i, j + c));
 }
-/// What added to a key's position is its place, unless a key is so far from query i that its place is clamped.
+/// A key's place is its position plus this; nothing where one of the keys is so far from query i that its place is clamped.
 template <class T, Index MaxPositions>
 std::optional<Position> first_slot(const kernels::SimpleBias<T, MaxPositions>&, const Position* positions,
                                    Index i, Index j, Index count) {

@@ -16,11 +16,12 @@ namespace eigen {
 inline constexpr Index kFewRows = 4;
 inline constexpr Index kFewOutputs = 2;
 
-/// f(first, count) for all outputs, two at a time; count is a constant.
+/// f(first, count) for all outputs, kFewOutputs at a time; count is a constant. One call for a layer with few outputs.
 template <class F>
 void for_few_outputs(Index outputs, const F& f) {
+  static_assert(kFewOutputs == 2, "what is left over is one output");
   Index o = 0;
-  for (; o + 2 <= outputs; o += 2) f(o, std::integral_constant<Index, 2>{});
+  for (; o + kFewOutputs <= outputs; o += kFewOutputs) f(o, std::integral_constant<Index, kFewOutputs>{});
   if (o < outputs) f(o, std::integral_constant<Index, 1>{});
 }
 
