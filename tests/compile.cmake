@@ -25,6 +25,9 @@ foreach(directory IN ITEMS include backends/eigen/include backends/thrust/includ
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS
     RELATIVE "${PROJECT_SOURCE_DIR}/${directory}" "${PROJECT_SOURCE_DIR}/${directory}/*.hpp")
   foreach(header IN LISTS headers)
+    if(header MATCHES "^sma/(eigen|thrust)/")
+      continue()  # a part of a backend is included by the whole alone
+    endif()
     string(REGEX REPLACE "[^a-zA-Z0-9]" "_" name "${header}")
     set(unit "${CMAKE_CURRENT_BINARY_DIR}/headers/${name}.cpp")
     seqboat_write("${unit}" "#include <${header}>\n#include <${header}>\n")

@@ -2,7 +2,7 @@
 
 #include <array>
 #include <memory>
-#include <sma/eigen/fiber.hpp>
+#include <sma/eigen.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>

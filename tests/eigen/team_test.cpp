@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <sma/core/error.hpp>
-#include <sma/eigen/team.hpp>
+#include <sma/eigen.hpp>
 #include <string>
 #include <vector>
 

@@ -9,24 +9,24 @@ namespace sma {
 
 namespace detail {
 
-template <std::size_t I, class M>
+template <std::size_t N, class M>
 constexpr bool check_part() {
   if constexpr (Module<M>) {
     return true;
   } else {
-    static_assert(is_not_a_module<At<I, M>>,
+    static_assert(is_not_a_module<At<N, M>>,
                   "sma::Chain<A, B, ...> requires every part to be a Module: input_width, output_width, "
                   "forward, backward");
     return false;
   }
 }
 
-template <std::size_t I, class Before, class After>
+template <std::size_t N, class Before, class After>
 constexpr bool check_pair() {
   if constexpr (!is_valid<Before>() || !is_valid<After>() || Before::output_width == After::input_width) {
     return true;
   } else {
-    static_assert(width_mismatch<At<I, Before>, Produces<Before::output_width>, At<I + 1, After>,
+    static_assert(width_mismatch<At<N, Before>, Produces<Before::output_width>, At<N + 1, After>,
                                  Expects<After::input_width>>,
                   "sma::Chain<A, B, ...> requires each module's input_width to equal the output_width of the "
                   "module before it");
@@ -36,9 +36,9 @@ constexpr bool check_pair() {
 
 template <class... Ms>
 constexpr bool check_chain() {
-  return []<std::size_t... I>(std::index_sequence<I...>) {
+  return []<std::size_t... N>(std::index_sequence<N...>) {
     using Tuple = std::tuple<Ms...>;
-    if constexpr ((check_part<I, std::tuple_element_t<I, Tuple>>() && ...)) {
+    if constexpr ((check_part<N, std::tuple_element_t<N, Tuple>>() && ...)) {
       return []<std::size_t... J>(std::index_sequence<J...>) {
         return (check_pair<J, std::tuple_element_t<J, Tuple>, std::tuple_element_t<J + 1, Tuple>>() && ...);
       }(std::make_index_sequence<sizeof...(Ms) - 1>{});
@@ -49,17 +49,17 @@ constexpr bool check_chain() {
 }
 
 /// Names of children by their place: "0", "1", ... up to three digits.
-template <std::size_t I>
+template <std::size_t N>
 consteval auto index_name() {
-  if constexpr (I < 10) {
-    const char text[2] = {static_cast<char>('0' + I), 0};
+  if constexpr (N < 10) {
+    const char text[2] = {static_cast<char>('0' + N), 0};
     return FixedString<2>(text);
-  } else if constexpr (I < 100) {
-    const char text[3] = {static_cast<char>('0' + I / 10), static_cast<char>('0' + I % 10), 0};
+  } else if constexpr (N < 100) {
+    const char text[3] = {static_cast<char>('0' + N / 10), static_cast<char>('0' + N % 10), 0};
     return FixedString<3>(text);
   } else {
-    const char text[4] = {static_cast<char>('0' + I / 100), static_cast<char>('0' + I / 10 % 10),
-                          static_cast<char>('0' + I % 10), 0};
+    const char text[4] = {static_cast<char>('0' + N / 100), static_cast<char>('0' + N / 10 % 10),
+                          static_cast<char>('0' + N % 10), 0};
     return FixedString<4>(text);
   }
 }
@@ -76,22 +76,22 @@ struct Named : M {
 
 namespace detail {
 
-template <std::size_t I, class M>
+template <std::size_t N, class M>
 struct ChainChild {
-  using type = Child<index_name<I>(), M>;
+  using type = Child<index_name<N>(), M>;
 };
 // nvcc matches no partial specialisation for Named<Name, M>, because of Name's deduced type.
-template <std::size_t I, class M>
+template <std::size_t N, class M>
   requires std::is_same_v<typename M::named_type, M>
-struct ChainChild<I, M> {
+struct ChainChild<N, M> {
   using type = Child<M::child_name, typename M::Unnamed>;
 };
 
 template <class Sequence, class... Ms>
 struct IndexedChildren;
-template <std::size_t... I, class... Ms>
-struct IndexedChildren<std::index_sequence<I...>, Ms...> {
-  using type = Children<typename ChainChild<I, Ms>::type...>;
+template <std::size_t... N, class... Ms>
+struct IndexedChildren<std::index_sequence<N...>, Ms...> {
+  using type = Children<typename ChainChild<N, Ms>::type...>;
 };
 template <class... Ms>
 using indexed_children = typename IndexedChildren<std::index_sequence_for<Ms...>, Ms...>::type;
@@ -153,15 +153,15 @@ struct Chain {
   static constexpr Recompute recompute = detail::chain_recompute<Ms...>();
   static constexpr bool dots_output = detail::dotting_part<Ms...>() < size;
   using Children = detail::indexed_children<Ms...>;
-  template <std::size_t I>
-  using part = child_module<Chain, I>;
+  template <std::size_t N>
+  using part = child_module<Chain, N>;
 
   template <class S>
   struct Saved {
     std::tuple<saved_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
-    std::array<Sequences, sizeof...(Ms) + 1> sequences;  // input of part I, then the output
+    std::array<Sequences, sizeof...(Ms) + 1> sequences;  // input of part N, then the output
     Rows<const Element<S>, input_width> x;  // read only where the first part makes its output again
-    std::array<S*, sizeof...(Ms)> between;  // output of part I, where it is kept
+    std::array<S*, sizeof...(Ms)> between;  // output of part N, where it is kept
   };
   template <class S>
   struct Stream {
@@ -252,58 +252,58 @@ struct Chain {
   }
 
  private:
-  /// Part I's output is made again before part I + 1 needs it in backward, or not needed there; otherwise it is kept.
-  template <std::size_t I>
-  static constexpr bool forgotten = forgets_input<part<I + 1>>();
-  template <std::size_t I>
+  /// Part N's output is made again before part N + 1 needs it in backward, or not needed there; otherwise it is kept.
+  template <std::size_t N>
+  static constexpr bool forgotten = forgets_input<part<N + 1>>();
+  template <std::size_t N>
   static constexpr bool made_again =
-      !forgotten<I> && recompute_of<part<I>>() != Recompute::never && rebases<part<I + 1>>();
+      !forgotten<N> && recompute_of<part<N>>() != Recompute::never && rebases<part<N + 1>>();
   static constexpr bool keeps_all() {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return (!(forgotten<I> || made_again<I>)&&... && true);
+    return []<std::size_t... N>(std::index_sequence<N...>) {
+      return (!(forgotten<N> || made_again<N>)&&... && true);
     }(std::make_index_sequence<size - 1>{});
   }
-  /// The first of the parts up to I whose outputs are made again together.
-  template <std::size_t I>
+  /// The first of the parts up to N whose outputs are made again together.
+  template <std::size_t N>
   static constexpr std::size_t run_begin() {
-    if constexpr (I == 0)
+    if constexpr (N == 0)
       return 0;
-    else if constexpr (made_again<I - 1>)
-      return run_begin<I - 1>();
+    else if constexpr (made_again<N - 1>)
+      return run_begin<N - 1>();
     else
-      return I;
+      return N;
   }
 
   static constexpr Index widest =
       std::max({detail::output_width_of<Ms>()..., detail::input_width_of<Ms>()...});
 
-  template <std::size_t I, class C>
+  template <std::size_t N, class C>
   static Sequences layout_from(C& ctx, const Sequences& s) {
-    if constexpr (I == size)
+    if constexpr (N == size)
       return s;
     else
-      return layout_from<I + 1>(ctx, output_sequences<part<I>>(ctx, s));
+      return layout_from<N + 1>(ctx, output_sequences<part<N>>(ctx, s));
   }
 
-  template <std::size_t I, bool Inference, class C, class In, class S>
+  template <std::size_t N, bool Inference, class C, class In, class S>
   static void forward_from(C& ctx, In x, Rows<const S, output_width> base, Rows<S, output_width> y,
                            Weights<Chain, S> w, Saved<S>& saved, S* ping, S* pong) {
-    const Sequences s = saved.sequences[I];
-    saved.sequences[I + 1] = output_sequences<part<I>>(ctx, s);
-    if constexpr (I + 1 == size) {
-      auto scope = scope_of<part<I>>(ctx);
-      sma::forward_onto<part<I>>(ctx, s, x, base, y, child<I>(w), std::get<I>(saved.parts));
+    const Sequences s = saved.sequences[N];
+    saved.sequences[N + 1] = output_sequences<part<N>>(ctx, s);
+    if constexpr (N + 1 == size) {
+      auto scope = scope_of<part<N>>(ctx);
+      sma::forward_onto<part<N>>(ctx, s, x, base, y, child<N>(w), std::get<N>(saved.parts));
     } else {
-      constexpr Index width = part<I>::output_width;
-      const Index rows = saved.sequences[I + 1].rows;
-      constexpr bool kept = !Inference && !forgotten<I> && !made_again<I>;
+      constexpr Index width = part<N>::output_width;
+      const Index rows = saved.sequences[N + 1].rows;
+      constexpr bool kept = !Inference && !forgotten<N> && !made_again<N>;
       const Rows<S, width> between = kept ? ctx.template keep_rows<width>(rows) : Rows<S, width>{ping, rows};
-      saved.between[I] = kept ? between.data : nullptr;
+      saved.between[N] = kept ? between.data : nullptr;
       {
-        auto scope = scope_of<part<I>>(ctx);
-        part<I>::forward(ctx, s, x, between, child<I>(w), std::get<I>(saved.parts));
+        auto scope = scope_of<part<N>>(ctx);
+        part<N>::forward(ctx, s, x, between, child<N>(w), std::get<N>(saved.parts));
       }
-      forward_from<I + 1, Inference>(ctx, Rows<const S, width>(between), base, y, w, saved, pong, ping);
+      forward_from<N + 1, Inference>(ctx, Rows<const S, width>(between), base, y, w, saved, pong, ping);
     }
   }
 
@@ -329,73 +329,73 @@ struct Chain {
     backward_from<size - 1>(ctx, dy, dots, base, dx, w, g, saved, gradients[0], gradients[1]);
   }
 
-  /// Numbers of the largest gradient between parts I and I + 1, I even or odd.
-  template <std::size_t Odd, class S, std::size_t... I>
-  static Index largest_gradient(const Saved<S>& saved, std::index_sequence<I...>) {
+  /// Numbers of the largest gradient between parts N and N + 1, N even or odd.
+  template <std::size_t Odd, class S, std::size_t... N>
+  static Index largest_gradient(const Saved<S>& saved, std::index_sequence<N...>) {
     return std::max(
-        {Index{1}, (I % 2 == Odd ? saved.sequences[I + 1].rows * part<I + 1>::input_width : Index{1})...});
+        {Index{1}, (N % 2 == Odd ? saved.sequences[N + 1].rows * part<N + 1>::input_width : Index{1})...});
   }
 
-  template <std::size_t I, class C, class DX, class S>
-  static void backward_from(C& ctx, Rows<const S, part<I>::output_width> dy, S* dots,
+  template <std::size_t N, class C, class DX, class S>
+  static void backward_from(C& ctx, Rows<const S, part<N>::output_width> dy, S* dots,
                             Rows<const Element<S>, input_width> base, DX dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, S* ping, S* pong) {
-    if constexpr (!makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
-    if constexpr (I == 0) {
-      part_backward<I>(ctx, dy, dots, base, dx, w, g, saved);
+    if constexpr (!makes_input_alone<N>()) make_inputs<N>(ctx, w, saved);
+    if constexpr (N == 0) {
+      part_backward<N>(ctx, dy, dots, base, dx, w, g, saved);
     } else {
-      constexpr Index width = part<I>::input_width;
-      const Rows<S, width> between{ping, saved.sequences[I].rows};
-      part_backward<I>(ctx, dy, dots, Rows<const S, width>{}, between, w, g, saved);
-      backward_from<I - 1>(ctx, Rows<const S, width>(between), dots, base, dx, w, g, saved, pong, ping);
+      constexpr Index width = part<N>::input_width;
+      const Rows<S, width> between{ping, saved.sequences[N].rows};
+      part_backward<N>(ctx, dy, dots, Rows<const S, width>{}, between, w, g, saved);
+      backward_from<N - 1>(ctx, Rows<const S, width>(between), dots, base, dx, w, g, saved, pong, ping);
     }
   }
 
-  template <std::size_t I, class C, class Base, class DX, class S>
-  static void part_backward(C& ctx, Rows<const S, part<I>::output_width> dy, [[maybe_unused]] S* dots,
+  template <std::size_t N, class C, class Base, class DX, class S>
+  static void part_backward(C& ctx, Rows<const S, part<N>::output_width> dy, [[maybe_unused]] S* dots,
                             [[maybe_unused]] Base base, DX dx, Weights<Chain, S> w, Gradients<Chain, S> g,
                             Saved<S>& saved) {
-    auto scope = scope_of<part<I>>(ctx);
-    if constexpr (makes_input_alone<I>()) make_inputs<I>(ctx, w, saved);
-    const Sequences& s = saved.sequences[I];
-    auto& own = std::get<I>(saved.parts);
-    if constexpr (I == detail::dotting_part<Ms...>())
+    auto scope = scope_of<part<N>>(ctx);
+    if constexpr (makes_input_alone<N>()) make_inputs<N>(ctx, w, saved);
+    const Sequences& s = saved.sequences[N];
+    auto& own = std::get<N>(saved.parts);
+    if constexpr (N == detail::dotting_part<Ms...>())
       if (dots != nullptr)
-        return part<I>::backward_with_dots(ctx, s, dy, dots, dx, child<I>(w), child<I>(g), own);
-    if constexpr (I == 0 && !takes_tokens)
-      sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), own);
+        return part<N>::backward_with_dots(ctx, s, dy, dots, dx, child<N>(w), child<N>(g), own);
+    if constexpr (N == 0 && !takes_tokens)
+      sma::backward_onto<part<N>>(ctx, s, dy, base, dx, child<N>(w), child<N>(g), own);
     else
-      part<I>::backward(ctx, s, dy, dx, child<I>(w), child<I>(g), own);
+      part<N>::backward(ctx, s, dy, dx, child<N>(w), child<N>(g), own);
   }
 
-  /// Part I's input is made again for it alone, so that it can live in memory for its call.
-  template <std::size_t I>
+  /// Part N's input is made again for it alone, so that it can live in memory for its call.
+  template <std::size_t N>
   static constexpr bool makes_input_alone() {
-    if constexpr (I == 0 || !made_again_behind<I>())
+    if constexpr (N == 0 || !made_again_behind<N>())
       return false;
     else
-      return run_begin<I - 1>() == I - 1 && !made_again_behind<I + 1>();
+      return run_begin<N - 1>() == N - 1 && !made_again_behind<N + 1>();
   }
-  /// The same as made_again<I - 1>, also where there is no part I.
-  template <std::size_t I>
+  /// The same as made_again<N - 1>, also where there is no part N.
+  template <std::size_t N>
   static constexpr bool made_again_behind() {
-    if constexpr (I == 0 || I >= size)
+    if constexpr (N == 0 || N >= size)
       return false;
     else
-      return made_again<I - 1>;
+      return made_again<N - 1>;
   }
 
-  /// Before part I's backward: makes its input again, and what was made from inputs on the way there, unless that has been done for
+  /// Before part N's backward: makes its input again, and what was made from inputs on the way there, unless that has been done for
   /// a later part.
-  template <std::size_t I, class C, class S>
+  template <std::size_t N, class C, class S>
   static void make_inputs(C& ctx, Weights<Chain, S> w, Saved<S>& saved) {
-    if constexpr (made_again_behind<I>() && !made_again_behind<I + 1>()) {
-      constexpr std::size_t first = run_begin<I - 1>();
+    if constexpr (made_again_behind<N>() && !made_again_behind<N + 1>()) {
+      constexpr std::size_t first = run_begin<N - 1>();
       if constexpr (first == 0) {
-        make_again<0, I>(ctx, saved.x, w, saved);
+        make_again<0, N>(ctx, saved.x, w, saved);
       } else {
         constexpr Index width = part<first>::input_width;
-        make_again<first, I>(ctx, Rows<S, width>{saved.between[first - 1], saved.sequences[first].rows}, w,
+        make_again<first, N>(ctx, Rows<S, width>{saved.between[first - 1], saved.sequences[first].rows}, w,
                              saved);
       }
     }
@@ -410,27 +410,27 @@ struct Chain {
   }
 
   /// x is const where others read it too, or where the part does not use it up.
-  template <std::size_t I, class C, class In, class S>
-  static void part_again(C& ctx, In x, Rows<S, part<I>::output_width> y, Weights<Chain, S> w,
+  template <std::size_t N, class C, class In, class S>
+  static void part_again(C& ctx, In x, Rows<S, part<N>::output_width> y, Weights<Chain, S> w,
                          Saved<S>& saved) {
-    using Constant = Rows<const input_element<part<I>, S>, part<I>::input_width>;
+    using Constant = Rows<const input_element<part<N>, S>, part<N>::input_width>;
     auto scope = ctx.scope();
-    auto& own = std::get<I>(saved.parts);
-    if constexpr (requires { part<I>::again(ctx, saved.sequences[I], x, y, child<I>(w), own); })
-      part<I>::again(ctx, saved.sequences[I], x, y, child<I>(w), own);
+    auto& own = std::get<N>(saved.parts);
+    if constexpr (requires { part<N>::again(ctx, saved.sequences[N], x, y, child<N>(w), own); })
+      part<N>::again(ctx, saved.sequences[N], x, y, child<N>(w), own);
     else
-      part<I>::again(ctx, saved.sequences[I], Constant(x), y, child<I>(w), own);
+      part<N>::again(ctx, saved.sequences[N], Constant(x), y, child<N>(w), own);
   }
 
-  template <std::size_t I, class C, class In, class S>
+  template <std::size_t N, class C, class In, class S>
   static void step_from(C& ctx, const Sequences& s, In x, Rows<S, output_width> y, Weights<Chain, S> w,
                         Stream<S>& stream) {
-    if constexpr (I + 1 == size) {
-      step_module(ctx, s, x, y, child<I>(w), std::get<I>(stream.parts));
+    if constexpr (N + 1 == size) {
+      step_module(ctx, s, x, y, child<N>(w), std::get<N>(stream.parts));
     } else {
-      const auto between = ctx.template scratch_rows<part<I>::output_width>(1);
-      step_module(ctx, s, x, between, child<I>(w), std::get<I>(stream.parts));
-      step_from<I + 1>(ctx, s, Rows<const S, part<I>::output_width>(between), y, w, stream);
+      const auto between = ctx.template scratch_rows<part<N>::output_width>(1);
+      step_module(ctx, s, x, between, child<N>(w), std::get<N>(stream.parts));
+      step_from<N + 1>(ctx, s, Rows<const S, part<N>::output_width>(between), y, w, stream);
     }
   }
 };

@@ -5,16 +5,16 @@
 namespace sma {
 
 namespace detail {
-/// For modules: whether part I gives what the first part gives.
-template <class First, std::size_t I, class M>
+/// For modules: whether part N gives what the first part gives.
+template <class First, std::size_t N, class M>
 constexpr bool check_meeting() {
   if constexpr (sma::sequences_per_output<M>() != 0) {
-    static_assert(changes_rows<At<I, M>>,
+    static_assert(changes_rows<At<N, M>>,
                   "sma::Sum<A, B, ...> requires modules that keep the rows of their input");
     return false;
   } else if constexpr (M::input_width != First::input_width || M::output_width != First::output_width) {
     static_assert(
-        width_mismatch<At<0, First>, Expects<First::input_width>, Produces<First::output_width>, At<I, M>,
+        width_mismatch<At<0, First>, Expects<First::input_width>, Produces<First::output_width>, At<N, M>,
                        Expects<M::input_width>, Produces<M::output_width>>,
         "sma::Sum<A, B, ...> requires all modules to have the same input_width and the same output_width");
     return false;
@@ -23,15 +23,15 @@ constexpr bool check_meeting() {
   }
 }
 
-template <class First, std::size_t I, class M>
+template <class First, std::size_t N, class M>
 constexpr bool check_summand() {
   if constexpr (!Module<M>) {
-    static_assert(is_not_a_module<At<I, M>>,
+    static_assert(is_not_a_module<At<N, M>>,
                   "sma::Sum<A, B, ...> requires every part to be a Module: input_width, output_width, "
                   "forward, backward");
     return false;
   } else if constexpr (is_valid<First>() && is_valid<M>()) {
-    return check_meeting<First, I, M>();
+    return check_meeting<First, N, M>();
   } else {
     return true;
   }
@@ -39,8 +39,8 @@ constexpr bool check_summand() {
 
 template <class... Ms>
 constexpr bool check_sum() {
-  return []<std::size_t... I>(std::index_sequence<I...>) {
-    return (check_summand<first_of<Ms...>, I, Ms>() && ...);
+  return []<std::size_t... N>(std::index_sequence<N...>) {
+    return (check_summand<first_of<Ms...>, N, Ms>() && ...);
   }(std::index_sequence_for<Ms...>{});
 }
 }  // namespace detail
@@ -58,8 +58,8 @@ struct Sum {
   static constexpr bool causal = (is_causal<Ms>() && ...);
   static constexpr bool streamable = (is_streamable<Ms>() && ...);
   using Children = detail::indexed_children<Ms...>;
-  template <std::size_t I>
-  using part = child_module<Sum, I>;
+  template <std::size_t N>
+  using part = child_module<Sum, N>;
 
   template <class S>
   struct Saved {
@@ -80,9 +80,9 @@ struct Sum {
   static void forward_onto(C& ctx, const Sequences& s, Rows<const S, input_width> x,
                            Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Sum, S> w,
                            Saved<S>& saved) {
-    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      sma::forward_onto<part<I>>(ctx, s, x, base, y, child<I>(w), std::get<I>(saved.parts));
+      sma::forward_onto<part<N>>(ctx, s, x, base, y, child<N>(w), std::get<N>(saved.parts));
       base = y;
     });
   }
@@ -97,9 +97,9 @@ struct Sum {
   static void backward_onto(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
                             Rows<const S, input_width> base, Rows<S, input_width> dx, Weights<Sum, S> w,
                             Gradients<Sum, S> g, Saved<S>& saved) {
-    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      sma::backward_onto<part<I>>(ctx, s, dy, base, dx, child<I>(w), child<I>(g), std::get<I>(saved.parts));
+      sma::backward_onto<part<N>>(ctx, s, dy, base, dx, child<N>(w), child<N>(g), std::get<N>(saved.parts));
       base = dx;
     });
   }
@@ -108,8 +108,8 @@ struct Sum {
   static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
     requires((rebases<canonical<Ms>>() && ...))
   {
-    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-      part<I>::rebase(std::get<I>(saved.parts), x);
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      part<N>::rebase(std::get<N>(saved.parts), x);
     });
   }
 
@@ -118,19 +118,19 @@ struct Sum {
                    Weights<Sum, S> w, Stream<S>& stream)
     requires(streamable)
   {
-    each([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      const auto out = I == 0 ? y : ctx.template scratch_rows<output_width>(1);
-      step_module(ctx, s, x, out, child<I>(w), std::get<I>(stream.parts));
-      if constexpr (I > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
+      const auto out = N == 0 ? y : ctx.template scratch_rows<output_width>(1);
+      step_module(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
+      if constexpr (N > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
     });
   }
 
  private:
   template <class F>
   static void each(F&& f) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (f(std::integral_constant<std::size_t, I>{}), ...);
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
+      (f(std::integral_constant<std::size_t, N>{}), ...);
     }(std::make_index_sequence<size>{});
   }
 };

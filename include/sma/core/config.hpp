@@ -2,6 +2,10 @@
 
 #include <cstdint>
 
+#if !defined(__cpp_exceptions)
+#error "seqboat reports errors by exceptions: compile without -fno-exceptions"
+#endif
+
 /// Marks a function that runs on the host and, when compiled by nvcc, on the device.
 #if defined(__CUDACC__)
 #define SMA_HD __host__ __device__
@@ -20,7 +24,58 @@
 /// one from which passes over batches start: g++ compiles for size, too, what only such functions call.
 #define SMA_RARE [[gnu::cold]]
 
+#if defined(__AVX512F__)
+#define SMA_ISA_REGISTERS avx512
+#elif defined(__AVX2__)
+#define SMA_ISA_REGISTERS avx2
+#elif defined(__AVX__)
+#define SMA_ISA_REGISTERS avx
+#elif defined(__SSE4_1__)
+#define SMA_ISA_REGISTERS sse4
+#else
+#define SMA_ISA_REGISTERS base
+#endif
+#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512CD__)
+#define SMA_ISA_MASKS _v4
+#else
+#define SMA_ISA_MASKS
+#endif
+#if defined(__AVX512VBMI__) || defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define SMA_ISA_BYTES _bytes
+#else
+#define SMA_ISA_BYTES
+#endif
+#if defined(__AVX512FP16__) || defined(__AVX512BF16__)
+#define SMA_ISA_HALVES _halves
+#else
+#define SMA_ISA_HALVES
+#endif
+#if defined(__FMA__)
+#define SMA_ISA_FUSED _fma
+#else
+#define SMA_ISA_FUSED
+#endif
+#if defined(SMA_POISON_FRESH_MEMORY)
+#define SMA_ISA_MEMORY _poisoned
+#else
+#define SMA_ISA_MEMORY
+#endif
+#define SMA_ISA_JOINED(a, b, c, d, e, f) a##b##c##d##e##f
+#define SMA_ISA_NAME(a, b, c, d, e, f) SMA_ISA_JOINED(a, b, c, d, e, f)
+
+/// What a unit is compiled for, as the inline namespace of backends and kernels: units with other -m flags hold other types, so that
+/// none of them runs what was compiled for another's processor, nor takes its registers for narrower or wider ones.
+#define SMA_ISA \
+  SMA_ISA_NAME(SMA_ISA_REGISTERS, SMA_ISA_MASKS, SMA_ISA_BYTES, SMA_ISA_HALVES, SMA_ISA_FUSED, SMA_ISA_MEMORY)
+
 namespace sma {
+
+// Whoever opens these again opens the same ones.
+inline namespace SMA_ISA {
+namespace eigen {}
+namespace functions {}
+namespace kernels {}
+}  // namespace SMA_ISA
 
 /// Counts and indices of rows, columns and parameters.
 using Index = std::int64_t;

@@ -7,8 +7,8 @@
 /// module, at which place, which number.
 namespace sma {
 
-/// Part or branch number I, from 0.
-template <std::size_t I, class M>
+/// Part or branch number N, from 0.
+template <std::size_t N, class M>
 struct At;
 template <Index Width>
 struct Produces;

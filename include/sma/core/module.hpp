@@ -1,11 +1,9 @@
 #pragma once
 
 #include <array>
-#include <boost/hana/integral_constant.hpp>
-#include <boost/hana/range.hpp>
-#include <boost/hana/unpack.hpp>
 #include <concepts>
 #include <sma/core/diagnostics.hpp>
+#include <sma/core/hana.hpp>
 #include <sma/core/parameters.hpp>
 #include <sma/core/sequences.hpp>
 #include <sma/kernels/elementwise.hpp>
@@ -69,8 +67,8 @@ struct Child {
 template <class... Cs>
 struct Children {
   static constexpr std::size_t size = sizeof...(Cs);
-  template <std::size_t I>
-  using at = std::tuple_element_t<I, std::tuple<Cs...>>;
+  template <std::size_t N>
+  using at = std::tuple_element_t<N, std::tuple<Cs...>>;
 };
 
 /// Saved state or stream state of a module that has none.
@@ -396,23 +394,23 @@ constexpr bool check_description() {
 }
 
 /// The innermost module that keeps M from streaming, or from being causal.
-template <class M, std::size_t I = 0>
+template <class M, std::size_t N = 0>
 constexpr auto find_not_streaming() {
-  if constexpr (I == children_of<M>::size)
+  if constexpr (N == children_of<M>::size)
     return std::type_identity<M>{};
-  else if constexpr (is_streamable<typename children_of<M>::template at<I>::module>())
-    return find_not_streaming<M, I + 1>();
+  else if constexpr (is_streamable<typename children_of<M>::template at<N>::module>())
+    return find_not_streaming<M, N + 1>();
   else
-    return find_not_streaming<typename children_of<M>::template at<I>::module>();
+    return find_not_streaming<typename children_of<M>::template at<N>::module>();
 }
-template <class M, std::size_t I = 0>
+template <class M, std::size_t N = 0>
 constexpr auto find_not_causal() {
-  if constexpr (I == children_of<M>::size)
+  if constexpr (N == children_of<M>::size)
     return std::type_identity<M>{};
-  else if constexpr (is_causal<typename children_of<M>::template at<I>::module>())
-    return find_not_causal<M, I + 1>();
+  else if constexpr (is_causal<typename children_of<M>::template at<N>::module>())
+    return find_not_causal<M, N + 1>();
   else
-    return find_not_causal<typename children_of<M>::template at<I>::module>();
+    return find_not_causal<typename children_of<M>::template at<N>::module>();
 }
 
 }  // namespace detail
@@ -475,14 +473,14 @@ constexpr Extent compute_extent() {
   }(children_of<M>{});
 }
 
-/// Everything of M that stands before child I.
-template <class M, std::size_t I>
+/// Everything of M that stands before child N.
+template <class M, std::size_t N>
 constexpr Extent child_offset() {
   return []<std::size_t... J>(std::index_sequence<J...>) {
     return (
         own_extent<M> + ... +
         (extent_of<typename children_of<M>::template at<J>::module> * children_of<M>::template at<J>::count));
-  }(std::make_index_sequence<I>{});
+  }(std::make_index_sequence<N>{});
 }
 }  // namespace detail
 
@@ -507,21 +505,21 @@ struct Gradients {
   [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<S>(data); }
 };
 
-template <class M, std::size_t I>
-using child_module = typename children_of<M>::template at<I>::module;
+template <class M, std::size_t N>
+using child_module = typename children_of<M>::template at<N>::module;
 
-/// Weights of child I (instance `k` of a repeated child).
-template <std::size_t I, class M, class S>
-Weights<child_module<M, I>, S> child(const Weights<M, S>& w, Index k = 0) {
-  constexpr Extent offset = detail::child_offset<M, I>();
-  constexpr Extent each = extent_of<child_module<M, I>>;
+/// Weights of child N (instance `k` of a repeated child).
+template <std::size_t N, class M, class S>
+Weights<child_module<M, N>, S> child(const Weights<M, S>& w, Index k = 0) {
+  constexpr Extent offset = detail::child_offset<M, N>();
+  constexpr Extent each = extent_of<child_module<M, N>>;
   return {w.data + offset.weights + k * each.weights, w.buffer_data + offset.buffers + k * each.buffers,
           w.metric_data == nullptr ? nullptr : w.metric_data + offset.metrics + k * each.metrics,
           w.trace + offset.trace + k * each.trace, w.instance + offset.instances + k * each.instances};
 }
-template <std::size_t I, class M, class S>
-Gradients<child_module<M, I>, S> child(const Gradients<M, S>& g, Index k = 0) {
-  return {g.data + detail::child_offset<M, I>().weights + k * parameter_count<child_module<M, I>>};
+template <std::size_t N, class M, class S>
+Gradients<child_module<M, N>, S> child(const Gradients<M, S>& g, Index k = 0) {
+  return {g.data + detail::child_offset<M, N>().weights + k * parameter_count<child_module<M, N>>};
 }
 
 // ---- the table of tensors --------------------------------------------------------------------------------------
@@ -557,10 +555,10 @@ template <class M>
 inline constexpr ModuleTable module_table{parameters_of<M>::table, buffers_of<M>::table, metrics_of<M>::table,
                                           child_rows<M>};
 
-template <class M, std::size_t I>
+template <class M, std::size_t N>
 constexpr ChildRow make_child_row() {
-  using Entry = typename children_of<M>::template at<I>;
-  return {Entry::name.view(), Entry::count, child_offset<M, I>(), extent_of<typename Entry::module>,
+  using Entry = typename children_of<M>::template at<N>;
+  return {Entry::name.view(), Entry::count, child_offset<M, N>(), extent_of<typename Entry::module>,
           &module_table<typename Entry::module>};
 }
 

@@ -120,13 +120,13 @@ void append_unsummed(Index at, std::vector<ParameterRange>& out) {
         out.push_back({begin, begin + count});
     };
     append(at, own_extent<M>.weights);
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
       (
           [&] {
-            using Entry = typename children_of<M>::template at<I>;
+            using Entry = typename children_of<M>::template at<N>;
             for (Index k = 0; k < Entry::count; ++k)
               append_unsummed<typename Entry::module>(
-                  at + child_offset<M, I>().weights + k * parameter_count<typename Entry::module>, out);
+                  at + child_offset<M, N>().weights + k * parameter_count<typename Entry::module>, out);
           }(),
           ...);
     }(std::make_index_sequence<children_of<M>::size>{});

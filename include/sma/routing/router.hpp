@@ -35,27 +35,27 @@ template <class B>
   requires std::is_same_v<typename B::branch_type, B>
 struct IsBranch<B> : std::true_type {};
 
-template <std::size_t I, Index In, Index Out, class B>
+template <std::size_t N, Index In, Index Out, class B>
 constexpr bool check_branch_module() {
   if constexpr (!Module<typename B::module>) {
-    static_assert(is_not_a_module<At<I, B>>,
+    static_assert(is_not_a_module<At<N, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires 'M' to be a Module: input_width, "
                   "output_width, forward, backward");
     return false;
   } else if constexpr (!is_valid<typename B::module>()) {
     return false;
   } else if constexpr (B::module::input_width != In) {
-    static_assert(width_mismatch<At<I, B>, Expects<B::module::input_width>, Produces<In>>,
+    static_assert(width_mismatch<At<N, B>, Expects<B::module::input_width>, Produces<In>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires each branch's input_width to "
                   "equal the configurator's");
     return false;
   } else if constexpr (B::module::output_width != Out) {
-    static_assert(width_mismatch<At<I, B>, Produces<B::module::output_width>, Expects<Out>>,
+    static_assert(width_mismatch<At<N, B>, Produces<B::module::output_width>, Expects<Out>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires all branches to have the same "
                   "output_width");
     return false;
   } else if constexpr (sma::sequences_per_output<typename B::module>() != 0) {
-    static_assert(changes_rows<At<I, B>>,
+    static_assert(changes_rows<At<N, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires branches that keep the rows of "
                   "their input");
     return false;
@@ -64,17 +64,17 @@ constexpr bool check_branch_module() {
   }
 }
 
-template <std::size_t I, Index In, Index Out, class B>
+template <std::size_t N, Index In, Index Out, class B>
 constexpr bool check_branch() {
   if constexpr (!IsBranch<B>::value) {
-    static_assert(is_not_a_branch<At<I, B>>,
+    static_assert(is_not_a_branch<At<N, B>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires every argument after the first "
                   "to be a Branch");
     return false;
   } else if constexpr (is_skip<typename B::module>) {
     return true;
   } else {
-    return check_branch_module<I, In, Out, B>();
+    return check_branch_module<N, In, Out, B>();
   }
 }
 
@@ -113,8 +113,8 @@ constexpr bool check_router() {
   } else if constexpr (!is_valid<typename Configurator::template For<sizeof...(Branches)>>()) {
     return false;
   } else {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return (check_branch<I, Configurator::input_width, Out, Branches>() && ...);
+    return []<std::size_t... N>(std::index_sequence<N...>) {
+      return (check_branch<N, Configurator::input_width, Out, Branches>() && ...);
     }(std::index_sequence_for<Branches...>{});
   }
 }
@@ -187,8 +187,8 @@ struct Router {
   using Children = sma::Children<
       Child<"configurator", BoundConfigurator>,
       Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;
-  template <std::size_t I>
-  using branch = child_module<Router, I + 1>;
+  template <std::size_t N>
+  using branch = child_module<Router, N + 1>;
 
   template <class S>
   struct Saved {
@@ -220,24 +220,24 @@ struct Router {
     const bool sets = !base && first_branch < branches;  // the first branch writes every row
     if (base && base.data != y.data) ctx.launch(kernels::CopyRows<S, output_width>{base, y});
     if (!base && !sets) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
-    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      const Selection selected = select_active(ctx, s, saved.made.active + I, branches);
+      const Selection selected = select_active(ctx, s, saved.made.active + N, branches);
       const Index rows = selected.sequences.rows;
-      const auto in = rebases<branch<I>>() ? ctx.template scratch_rows<input_width>(rows)
+      const auto in = rebases<branch<N>>() ? ctx.template scratch_rows<input_width>(rows)
                                            : ctx.template keep_rows<input_width>(rows);
-      const auto out = dots_output<branch<I>>() ? ctx.template scratch_rows<output_width>(rows)
+      const auto out = dots_output<branch<N>>() ? ctx.template scratch_rows<output_width>(rows)
                                                 : ctx.template keep_rows<output_width>(rows);
-      saved.selected[I] = selected;
-      if constexpr (!dots_output<branch<I>>()) saved.outputs[I] = out;
+      saved.selected[N] = selected;
+      if constexpr (!dots_output<branch<N>>()) saved.outputs[N] = out;
       compress(ctx, selected, x, in);
       {
         auto inner = ctx.scope();
-        branch<I>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<I + 1>(w),
-                           std::get<I>(saved.parts));
+        branch<N>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<N + 1>(w),
+                           std::get<N>(saved.parts));
       }
-      const S* weight = saved.made.weight + I;
-      if (I == first_branch && sets)
+      const S* weight = saved.made.weight + N;
+      if (N == first_branch && sets)
         ctx.launch(kernels::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y});
       else
         ctx.launch(kernels::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y});
@@ -258,39 +258,39 @@ struct Router {
     S* dweight = ctx.template scratch<S>(s.rows * branches);
     ctx.launch(kernels::Fill<S>{dweight, s.rows * branches, S(0)});
     std::array<Rows<S, input_width>, sizeof...(Branches)> gradients{};
-    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-      const Selection& selected = saved.selected[I];
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      const Selection& selected = saved.selected[N];
       const Index rows = selected.sequences.rows;
-      if (dx) gradients[I] = ctx.template scratch_rows<input_width>(rows);
+      if (dx) gradients[N] = ctx.template scratch_rows<input_width>(rows);
       auto scope = ctx.scope();
       const auto dout = ctx.template scratch_rows<output_width>(rows);
-      const S* weight = saved.made.weight + I;
-      if constexpr (dots_output<branch<I>>())
+      const S* weight = saved.made.weight + N;
+      if constexpr (dots_output<branch<N>>())
         ctx.launch(kernels::GatherWeightedRows<S, output_width>{dy, selected.rows, weight, branches, dout});
       else
-        ctx.launch(kernels::ScatterRowsBackward<S, output_width>{dy, saved.outputs[I], selected.rows, weight,
-                                                                 dweight + I, branches, dout});
-      if constexpr (rebases<branch<I>>()) {
+        ctx.launch(kernels::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows, weight,
+                                                                 dweight + N, branches, dout});
+      if constexpr (rebases<branch<N>>()) {
         const auto in = ctx.template scratch_rows<input_width>(rows);
         compress(ctx, selected, saved.x, in);
-        branch<I>::rebase(std::get<I>(saved.parts), Rows<const S, input_width>(in));
+        branch<N>::rebase(std::get<N>(saved.parts), Rows<const S, input_width>(in));
       }
       const Rows<const S, output_width> dbranch = dout;
-      if constexpr (dots_output<branch<I>>()) {
+      if constexpr (dots_output<branch<N>>()) {
         S* dots = ctx.template scratch<S>(rows);
-        branch<I>::backward_with_dots(ctx, selected.sequences, dbranch, dots, gradients[I], child<I + 1>(w),
-                                      child<I + 1>(g), std::get<I>(saved.parts));
-        ctx.launch(kernels::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + I, branches});
+        branch<N>::backward_with_dots(ctx, selected.sequences, dbranch, dots, gradients[N], child<N + 1>(w),
+                                      child<N + 1>(g), std::get<N>(saved.parts));
+        ctx.launch(kernels::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + N, branches});
       } else {
-        branch<I>::backward(ctx, selected.sequences, dbranch, gradients[I], child<I + 1>(w), child<I + 1>(g),
-                            std::get<I>(saved.parts));
+        branch<N>::backward(ctx, selected.sequences, dbranch, gradients[N], child<N + 1>(w), child<N + 1>(g),
+                            std::get<N>(saved.parts));
       }
     });
     sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx, child<0>(w),
                                           child<0>(g), saved.configurator);
     if (!dx) return;
-    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-      extract_add(ctx, saved.selected[I], Rows<const S, input_width>(gradients[I]), dx);
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      extract_add(ctx, saved.selected[N], Rows<const S, input_width>(gradients[N]), dx);
     });
   }
 
@@ -311,10 +311,10 @@ struct Router {
     const Decisions<S, branches> made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved);
     ctx.launch(kernels::Fill<S>{y.data, output_width, S(0)});
     const auto out = ctx.template scratch_rows<output_width>(1);
-    each_branch([&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-      if (made.active[I] == 0) return;
-      step_module(ctx, s, x, out, child<I + 1>(w), std::get<I>(stream.parts));
-      ctx.launch(AddWeighted<S>{made.weight[I], out, y});
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      if (made.active[N] == 0) return;
+      step_module(ctx, s, x, out, child<N + 1>(w), std::get<N>(stream.parts));
+      ctx.launch(AddWeighted<S>{made.weight[N], out, y});
     });
   }
 
@@ -339,10 +339,10 @@ struct Router {
   /// Calls f for the branches that run something.
   template <class F>
   static void each_branch(F&& f) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
       (
           (void)[&] {
-            if constexpr (!detail::is_skip<branch<I>>) f(std::integral_constant<std::size_t, I>{});
+            if constexpr (!detail::is_skip<branch<N>>) f(std::integral_constant<std::size_t, N>{});
           }(),
           ...);
     }(std::index_sequence_for<Branches...>{});

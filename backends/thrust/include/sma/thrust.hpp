@@ -9,6 +9,9 @@
 ///   reductions.hpp   ColumnSum, OrderedSum: blocks of rows; RouterMetrics: a thread a sequence
 /// Matrix products, the EMA's recurrence and attention have no form of their own yet.
 
+// The parts refuse to be included by themselves.
+#define SMA_THRUST_WHOLE
+
 #include <sma/thrust/backend.hpp>
 #include <sma/thrust/compaction.hpp>
 #include <sma/thrust/reductions.hpp>

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_EIGEN_WHOLE
+#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <Eigen/Core>
 #include <cstddef>
 #include <cstring>
@@ -7,7 +11,7 @@
 #include <sma/eigen/memory.hpp>
 #include <sma/eigen/team.hpp>
 
-namespace sma {
+namespace sma::inline SMA_ISA {
 
 /// CPU backend over Eigen, scalar float or double. Host memory, sharded over threads.
 template <class ScalarType>
@@ -30,4 +34,4 @@ struct Eigen {
   }
 };
 
-}  // namespace sma
+}  // namespace sma::inline SMA_ISA

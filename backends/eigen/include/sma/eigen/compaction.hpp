@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_EIGEN_WHOLE
+#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_EIGEN_WHOLE
+#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -67,10 +71,10 @@ class PhiloxLanes {
     constexpr std::uint64_t kLow = 0xFFFFFFFFU;
     const Words first = (c_[0] & kLow) | (c_[1] << 32);
     const Words second = (c_[2] & kLow) | (c_[3] << 32);
-    [&]<int... I>(std::integer_sequence<int, I...>) {
+    [&]<int... N>(std::integer_sequence<int, N...>) {
       constexpr int n = static_cast<int>(kCount);
-      const Words low = __builtin_shufflevector(first, second, (I / 2 + I % 2 * n)...);
-      const Words high = __builtin_shufflevector(first, second, (n / 2 + I / 2 + I % 2 * n)...);
+      const Words low = __builtin_shufflevector(first, second, (N / 2 + N % 2 * n)...);
+      const Words high = __builtin_shufflevector(first, second, (n / 2 + N / 2 + N % 2 * n)...);
       std::memcpy(words, &low, sizeof(low));
       std::memcpy(words + 2 * kCount, &high, sizeof(high));
     }(std::make_integer_sequence<int, static_cast<int>(kCount)>{});

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_THRUST_WHOLE
+#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
 
@@ -33,6 +37,8 @@ class OneLaneTeam {
 };
 
 }  // namespace detail
+
+inline namespace SMA_ISA {
 
 /// GPU and many-thread backend over Thrust, scalar float or double: `sma::Thrust<sma::cuda, float>`; systems cuda, omp, tbb and
 /// cpp.
@@ -72,5 +78,7 @@ struct Thrust {
     if (count > 0) ::thrust::for_each(policy(), first, first + count, f);
   }
 };
+
+}  // namespace SMA_ISA
 
 }  // namespace sma

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_THRUST_WHOLE
+#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <thrust/copy.h>
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/iterator/transform_iterator.h>

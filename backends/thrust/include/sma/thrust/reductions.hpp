@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_THRUST_WHOLE
+#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <sma/kernels/elementwise.hpp>
 #include <sma/routing/configurator.hpp>
 #include <sma/thrust/backend.hpp>

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifndef SMA_THRUST_WHOLE
+#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
+#endif
+
 #include <thrust/memory.h>
 #include <thrust/system/cpp/execution_policy.h>
 #include <thrust/system/cpp/memory.h>
