@@ -12,4 +12,11 @@ class Error : public std::runtime_error {
   explicit Error(const std::string& message) : std::runtime_error(message) {}
 };
 
+/// NaN or infinity where numbers should be: in a network's input, or the first module whose output holds it and the row. A stream that
+/// has thrown it for a module throws it at each further step, until it is reset.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
+
 }  // namespace sma

@@ -37,10 +37,11 @@ struct Output {
   const S& operator()(Index row, Index column) const { return rows(row, column); }
 };
 
-/// What a loss functor returns for its rows: the sum of their losses, and how many were predicted right.
+/// What a loss functor returns for its rows: the sum of their losses, how many were predicted right, and how many counted.
 struct LossSum {
   double loss = 0.0;
   double correct = 0.0;
+  double counted = 0.0;
 };
 
 namespace detail {
@@ -344,7 +345,8 @@ class Network {
 
   /// Forward, loss and backward of a packed batch in one go, in training mode: a lane's memory is used again by the next lane
   /// of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
-  /// returns their LossSum; `targets` holds one entry an output row.
+  /// returns their LossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
+  /// member, is called with all of them before anything runs.
   /// Returns the sums over the batch, the loss times `scale`.
   template <class Loss, class Target>
   LossSum accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
@@ -354,6 +356,7 @@ class Network {
     if (static_cast<Index>(targets.size()) != output_rows_)
       throw Error("sma::Network::accumulate: found " + std::to_string(targets.size()) +
                   " targets, expected " + std::to_string(output_rows_));
+    if constexpr (requires { loss.check(targets, output_width); }) loss.check(targets, output_width);
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
     constexpr bool coupled = couples_batch<Description>();
     run_lanes(coupled, [&](Index lane, Index place) {
@@ -375,6 +378,7 @@ class Network {
     for (Index lane = 0; lane < cut_.lanes(); ++lane) {
       total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
       total.correct += loss_sums_[static_cast<std::size_t>(lane)].correct;
+      total.counted += loss_sums_[static_cast<std::size_t>(lane)].counted;
     }
     return total;
   }
