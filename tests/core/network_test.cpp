@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/loss.hpp>
@@ -221,4 +222,129 @@ TEST_CASE("a network can be used again after a refused call") {
   CHECK_THROWS_AS(net.forward(x), sma::Error);
   laws::check_same_bits(laws::values_of(net.forward(laws::random_input<Net>({5, 5}, 1))), y,
                         "the same again");
+}
+
+TEST_CASE("rows of the loss's gradient may stand apart, and may not be missing") {
+  Small net(sma::Seed{1});
+  laws::randomize(net, 1);
+  net.training(true);
+  const sma::Batch<float, 2> x{3, 1};
+  std::vector<float> wide(4 * 5, std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> packed;
+  for (std::size_t row = 0; row < 4; ++row)
+    for (std::size_t c = 0; c < 3; ++c) {
+      wide[row * 5 + 1 + c] = static_cast<float>(row * 3 + c) - 4;
+      packed.push_back(wide[row * 5 + 1 + c]);
+    }
+  net.forward(x);
+  const auto expected = laws::values_of(net.backward({packed.data(), 4}));
+  const auto gradients = laws::gradients_of(net);
+  net.zero_gradients();
+  net.forward(x);
+  const sma::Rows<const float, 5> rows{wide.data(), 4};
+  laws::check_same_bits(laws::values_of(net.backward(rows.columns<3>(1))), expected, "input gradient");
+  laws::check_same_bits(laws::gradients_of(net), gradients, "parameter gradients");
+  net.forward(x);
+  CHECK_THROWS_WITH_AS(net.backward({nullptr, 4}),
+                       "sma::Network::backward: found null rows, expected 4 rows of the loss's gradient",
+                       sma::Error);
+  net.forward(sma::Batch<float, 2>{});
+  CHECK(net.backward({nullptr, 0}).rows == 0);  // nothing is nothing
+}
+
+TEST_CASE("a temporary batch lives as long as backward needs it") {
+  Small net(sma::Seed{1});
+  net.training(true);
+  const auto make = [] {
+    sma::Batch<float, 2> x{1000, 50};
+    for (int i = 0; float& value : x.values()) value = static_cast<float>(++i % 7);
+    return x;
+  };
+  const std::vector<float> dy(1050 * 3, 1.0F);
+  const auto train = [&](auto&& run) {
+    net.zero_gradients();
+    run();
+    const std::vector<float> elsewhere(1050 * 2, 9.0F);  // where the batch was, if it is gone
+    net.backward({dy.data(), 1050});
+    return laws::gradients_of(net);
+  };
+  const auto x = make();
+  const auto expected = train([&] { net.forward(x); });
+  CHECK(train([&] { net.forward(make()); }) == expected);
+  CHECK(train([&] { net.forward([&]() -> const sma::Batch<float, 2> { return make(); }()); }) == expected);
+  CHECK(train([&] { net.forward(make(), std::span<float>{}); }) == expected);
+}
+
+TEST_CASE("accumulate leaves the mode as it found it, after an error too") {
+  using Dropped =
+      sma::Network<sma::Chain<sma::Linear<2, 3>, sma::Dropout<3, std::ratio<1, 2>>>, sma::Eigen<float>>;
+  Dropped net(sma::Seed{1});
+  const auto x = laws::random_input<Dropped>({30}, 1);
+  const auto expected = laws::values_of(net.forward(x));
+  std::vector<std::int32_t> targets(30);
+  for (const bool mode : {false, true}) {
+    net.training(mode);
+    net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0);
+    CHECK(net.training() == mode);
+    targets[3] = 7;
+    CHECK_THROWS_AS(net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0),
+                    sma::Error);
+    CHECK(net.training() == mode);
+    targets[3] = 0;
+  }
+  net.training(false);
+  laws::check_same_bits(laws::values_of(net.forward(x)), expected, "inference afterwards");
+}
+
+namespace {
+
+/// y = x - mean over the batch, and reduces in inference too, where shards do not meet; or, in shard `Odd`, other counts of numbers.
+template <bool InInference, Index Odd = -1>
+struct MeanOfBatch {
+  static constexpr Index input_width = 2, output_width = 2;
+  static constexpr bool couples_batch = true;
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 2> x, sma::Rows<S, 2> y,
+                      sma::Weights<MeanOfBatch, S>, sma::NoState&) {
+    auto scope = ctx.scope();
+    S* sums = ctx.template scratch<S>(4);
+    std::fill_n(sums, 4, S(0));
+    for (Index i = 0; i < s.rows; ++i)
+      for (Index j = 0; j < 2; ++j) sums[j] += x(i, j);
+    sums[2] = static_cast<S>(s.rows);
+    if (InInference || ctx.training()) ctx.all_reduce(sums, ctx.lane == Odd ? 4 : 3);
+    for (Index i = 0; i < s.rows; ++i)
+      for (Index j = 0; j < 2; ++j) y(i, j) = x(i, j) - sums[j] / sums[2];
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 2> dy, sma::Rows<S, 2> dx,
+                       sma::Weights<MeanOfBatch, S>, sma::Gradients<MeanOfBatch, S>, sma::NoState&) {
+    if (dx) ctx.launch(sma::kernels::CopyRows<S, 2>{dy, dx});
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a reduction where shards do not meet, or with other counts of numbers, is refused in words and never "
+    "hangs") {
+  for (const Index threads : {1, 2, 3}) {
+    const sma::NetworkOptions options{.threads = threads, .lanes = 5};
+    const sma::Batch<float, 2> x{4, 1, 9, 2, 2, 7};
+    sma::Network<MeanOfBatch<true>, sma::Eigen<float>> net(sma::Seed{1}, options);
+    net.training(true);
+    net.forward(x);
+    net.training(false);
+    const char* words =
+        "ctx.all_reduce: found a pass in inference, whose shards run one by one, expected one in training";
+    CHECK_THROWS_WITH_AS(net.forward(x), words, sma::Error);
+    CHECK_THROWS_WITH_AS(net.forward(sma::Batch<float, 2>{3}), words,
+                         sma::Error);  // whatever the number of shards
+    net.training(true);
+    net.forward(x);
+    sma::Network<MeanOfBatch<false, 2>, sma::Eigen<float>> odd(sma::Seed{1}, options);
+    odd.training(true);
+    CHECK_THROWS_WITH_AS(odd.forward(x), doctest::Contains("numbers, expected the same number from all"),
+                         sma::Error);
+  }
 }

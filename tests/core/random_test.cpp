@@ -7,6 +7,7 @@
 #include <set>
 #include <sma/core/parameters.hpp>
 #include <sma/core/random.hpp>
+#include <sma/eigen.hpp>
 #include <vector>
 
 namespace {
@@ -82,6 +83,34 @@ TEST_CASE("streams of different seeds and numbers share no draw, and a stream st
     }
   // 1000 draws of 32 bits: the chance of any coincidence is about 1e-4.
   CHECK(seen.size() == 1000);
+}
+
+TEST_CASE("masks and noise of all steps, modules and uses share no numbers, nor with initial values") {
+  constexpr std::uint64_t kSeed = 7;
+  std::set<double> seen;
+  std::size_t drawn = 0;
+  sma::Context<sma::Eigen<float>> ctx;
+  ctx.settings.seed = kSeed;
+  // Steps, instances and uses that fields of 16, 20 or 4 bits would mix up.
+  for (const std::uint64_t step : {0ULL, 1ULL, 2ULL, 1ULL << 40, 1ULL << 44, (1ULL << 44) + 1})
+    for (const sma::Index instance : {0, 1, 2, 65535, 65536, 131072})
+      for (const std::uint64_t use : {0ULL, 1ULL, 15ULL, 16ULL, 32ULL}) {
+        ctx.settings.step = step;
+        const sma::RandomStream random = ctx.random(instance, use);
+        for (const std::int32_t id : {0, 1}) {
+          seen.insert(random.uniform(id, 0));
+          ++drawn;
+        }
+      }
+  CHECK(seen.size() == drawn);  // the chance of a coincidence is 3e-5
+  for (std::uint64_t offset = 0; offset < 2000; offset += 16) {
+    sma::RandomSequence initial(kSeed, offset);
+    for (int i = 0; i < 4; ++i) {
+      seen.insert(initial.uniform());
+      ++drawn;
+    }
+  }
+  CHECK(seen.size() == drawn);
 }
 
 TEST_CASE("every element of a random stream has a number of its own") {

@@ -47,6 +47,17 @@ TEST_CASE("a sequence that is not whole rows is refused in words") {
   CHECK(batch.count() == 0);
 }
 
+TEST_CASE("lengths below 0 and beyond what 32 bits count are refused in words, and the batch is as it was") {
+  CHECK_THROWS_WITH_AS((sma::Batch<float, 4>{3, -2}),
+                       "sma::Batch: sequence 1: found length -2, expected 0 to 2147483644", sma::Error);
+  sma::Batch<float, 1> batch{5};
+  for (const std::vector<Index>& lengths : {std::vector<Index>{-1}, {1, 2147483647}, {2147483648}}) {
+    CHECK_THROWS_AS(batch.resize(lengths), sma::Error);
+    CHECK(batch.count() == 1);
+    CHECK(batch.rows() == 5);
+  }
+}
+
 TEST_CASE("a block of columns is a view with the rows' stride") {
   sma::Batch<int, 4> batch;
   batch.append(std::vector<int>{0, 1, 2, 3, 10, 11, 12, 13});

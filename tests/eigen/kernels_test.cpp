@@ -105,11 +105,18 @@ void check_compaction(const std::vector<Index>& lengths, Index stride, double ra
   }
   ctx.launch(sma::kernels::ScanOffsets{offsets.data(), s.count});
   const Index active = offsets.back();
-  std::vector<std::int32_t> lists(static_cast<std::size_t>(3 * active) + 1, -7);
+  struct Lists {
+    std::vector<std::int32_t> rows, ids;
+    std::vector<sma::Position> positions;
+    bool operator==(const Lists&) const = default;
+  };
+  const auto size = static_cast<std::size_t>(active) + 1;
+  Lists lists{std::vector<std::int32_t>(size, -7), std::vector<std::int32_t>(size, -7),
+              std::vector<sma::Position>(size, -7)};
   auto plain = lists;
-  const auto kernel = [&](std::vector<std::int32_t>& to) {
+  const auto kernel = [&](Lists& to) {
     return sma::kernels::ListActive{
-        s, flags.data(), stride, offsets.data(), to.data(), to.data() + active, to.data() + 2 * active};
+        s, flags.data(), stride, offsets.data(), to.rows.data(), to.positions.data(), to.ids.data()};
   };
   for (Index q = 0; q < s.count; ++q) kernel(plain)(q);
   ctx.launch(kernel(lists));
@@ -121,15 +128,15 @@ void check_compaction(const std::vector<Index>& lengths, Index stride, double ra
   auto gathered = random_values<T>(active * kWidth, 4);
   auto extracted = random_values<T>(s.rows * kWidth, 5);
   check_override<T>(
-      sma::kernels::GatherRows<T, kWidth>{{x.data(), s.rows}, lists.data(), {gathered.data(), active}},
+      sma::kernels::GatherRows<T, kWidth>{{x.data(), s.rows}, lists.rows.data(), {gathered.data(), active}},
       {&gathered});
   check_override<T>(
       sma::kernels::ExtractRows<T, kWidth>{
-          {small.data(), active}, lists.data(), weight.data(), stride, {extracted.data(), s.rows}},
+          {small.data(), active}, lists.rows.data(), weight.data(), stride, {extracted.data(), s.rows}},
       {&extracted});
   check_override<T>(
       sma::kernels::ExtractRows<T, kWidth>{
-          {small.data(), active}, lists.data(), nullptr, 0, {extracted.data(), s.rows}},
+          {small.data(), active}, lists.rows.data(), nullptr, 0, {extracted.data(), s.rows}},
       {&extracted});
 }
 

@@ -233,8 +233,11 @@ struct Configurator {
   void forward(const sma::Sequences& s, const std::vector<double>& x) {
     const auto d = static_cast<std::size_t>(width);
     const bool noisy = kind.shape.noisy && settings.mode == sma::Mode::training;
-    const sma::RandomStream random{settings.seed,
-                                   (settings.step << 20) ^ (static_cast<std::uint64_t>(instance) << 4)};
+    const auto drawn =
+        sma::Philox::generate(settings.seed, settings.step,
+                              (std::uint64_t{1} << 63) + (static_cast<std::uint64_t>(instance) << 32));
+    const sma::RandomStream random{(std::uint64_t{drawn.word[0]} << 32) + drawn.word[1],
+                                   (std::uint64_t{drawn.word[2]} << 32) + drawn.word[3]};
     for (std::size_t t = 0; t < static_cast<std::size_t>(s.rows); ++t) {
       std::vector<double> u(logits()), noise(logits());
       for (std::size_t k = 0; k < u.size(); ++k) {

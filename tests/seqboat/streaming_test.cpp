@@ -128,16 +128,17 @@ TEST_CASE("a step allocates nothing, whether its routers run or skip") {
     const std::array<sma::Token, 1> x{token};
     net.step(stream, x, logits);
   };
-  step(0);  // makes room
-  const long before = allocations;
+  step(0);                                                                  // makes room
+  const auto all = [] { return allocations + sma::eigen::mapped_blocks; };  // blocks of the backend too
+  const long before = all();
   for (sma::Token t = 0; t < 200; ++t) step(t % 11);
   stream.reset();
   for (sma::Token t = 0; t < 20; ++t) step(t % 7);
-  CHECK(allocations == before);
+  CHECK(all() == before);
   const auto copy = stream;
   [[maybe_unused]] static const void* volatile escaped = nullptr;
-  escaped = &copy;              // so that no compiler leaves the copy out
-  CHECK(allocations > before);  // so that they are counted
+  escaped = &copy;        // so that no compiler leaves the copy out
+  CHECK(all() > before);  // so that they are counted
 }
 
 TEST_CASE("a step refuses a token outside the vocabulary, and the stream goes on") {
@@ -150,6 +151,60 @@ TEST_CASE("a step refuses a token outside the vocabulary, and the stream goes on
   CHECK(stream.time() == 1);
   net.step(stream, std::array<sma::Token, 1>{10}, logits);
   CHECK(stream.time() == 2);
+}
+
+TEST_CASE("time goes on past 2^31 steps, and offsets are what they were") {
+  using Net = sma::Network<sma::Chain<sma::TokenEmbedding<11, 4>, Mixture<sma::Independent>>, Backend>;
+  Net net{sma::Seed{1}};
+  laws::randomize(net, 1);
+  constexpr sma::Position kStart = (sma::Position{1} << 31) - 10;
+  auto stream = net.stream();
+  auto late = net.stream(kStart);
+  std::array<double, 4> y{}, late_y{};
+  for (sma::Token t = 0; t < 40; ++t) {
+    CHECK(late.time() == kStart + t);
+    const std::array<sma::Token, 1> x{t * 7 % 11};
+    net.step(stream, x, y);
+    net.step(late, x, late_y);
+    CHECK(y == late_y);
+  }
+  late.reset(kStart);
+  CHECK(late.time() == kStart);
+}
+
+TEST_CASE("absolute and rotary positions are exact past 2^31 steps") {
+  using Net = sma::Network<sma::AbsolutePosition<4>, Backend>;
+  Net net{sma::Seed{1}};
+  constexpr sma::Position kStart = (sma::Position{1} << 33) + 12345;
+  auto stream = net.stream(kStart);
+  std::array<double, 4> y{};
+  net.step(stream, std::array<double, 4>{}, y);
+  const double time = static_cast<double>(kStart);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double frequency = std::pow(10000.0, -static_cast<double>(i) / 2);
+    CHECK(2 * y[i] == doctest::Approx(std::sin(time * frequency)).epsilon(1e-5));
+    CHECK(2 * y[2 + i] == doctest::Approx(std::cos(time * frequency)).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("a stream that has begun belongs to its network") {
+  using Net = sma::Network<seqboat::Ema<4, 2, false>, Backend>;
+  Net net{sma::Seed{1}};
+  Net other{sma::Seed{2}};
+  auto stream = net.stream();
+  std::array<double, 4> y{}, expected{};
+  net.step(stream, std::array<double, 4>{1, 2, 3, 4}, y);
+  CHECK_THROWS_WITH_AS(
+      other.step(stream, std::array<double, 4>{1, 2, 3, 4}, y),
+      "sma::Network::step: found a stream of another network, expected one of this network's, or one that "
+      "was reset",
+      sma::Error);
+  CHECK(stream.time() == 1);
+  stream.reset();
+  other.step(stream, std::array<double, 4>{1, 2, 3, 4}, y);
+  auto fresh = other.stream();
+  other.step(fresh, std::array<double, 4>{1, 2, 3, 4}, expected);
+  CHECK(y == expected);
 }
 
 TEST_CASE("what looks ahead or at everything does not stream") {

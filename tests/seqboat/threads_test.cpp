@@ -1,12 +1,14 @@
 // labels: threads
 #include <doctest/doctest.h>
 
+#include <array>
 #include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/loss.hpp>
 #include <sma/train/optimizer.hpp>
 #include <support/laws.hpp>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -25,6 +27,10 @@ struct BatchNormLayer : LayerNormLayer {
   static constexpr bool prenorm = true;
   template <Index Width>
   using norm = sma::BatchNorm<Width>;
+};
+struct Causal : LayerNormLayer {
+  static constexpr bool causal = true;
+  static constexpr Index truncation = 5;
 };
 struct Model : seqboat::ClassifierDefaults {
   using layer = LayerNormLayer;
@@ -75,6 +81,28 @@ TEST_CASE("threads change no bit of a classifier's training, dropout and auxilia
 
 TEST_CASE("threads change no bit of a classifier's training where batch norm couples the batch") {
   check_training_steps<seqboat::Classifier<CoupledModel>>();
+}
+
+TEST_CASE("streams of one network on several threads give what each gives alone") {
+  using Net = sma::Network<seqboat::Layer<Causal>, sma::Eigen<float>>;
+  Net net(sma::Seed{1});
+  laws::randomize(net, 1);
+  const auto run = [&net](std::uint64_t key, std::vector<float>& to) {
+    auto stream = net.stream();
+    std::array<float, 4> in{}, out{};
+    sma::RandomSequence random(key, 1);
+    for (int t = 0; t < 500; ++t) {
+      for (float& value : in) value = static_cast<float>(random.normal());
+      net.step(stream, in, out);
+      to.insert(to.end(), out.begin(), out.end());
+    }
+  };
+  std::vector<float> alone[3], together[3];
+  for (std::uint64_t i = 0; i < 3; ++i) run(i, alone[i]);
+  std::vector<std::thread> threads;
+  for (std::uint64_t i = 0; i < 3; ++i) threads.emplace_back([&, i] { run(i, together[i]); });
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t i = 0; i < 3; ++i) laws::check_same_bits(together[i], alone[i], "a stream");
 }
 
 TEST_CASE("threads change no bit of a pass, and lanes only its rounding") {

@@ -293,6 +293,8 @@ struct Chain {
     if constexpr (N + 1 == size) {
       auto scope = scope_of<part<N>>(ctx);
       sma::forward_onto<part<N>>(ctx, s, x, base, y, child<N>(w), std::get<N>(saved.parts));
+      if constexpr (sma::sequences_per_output<part<N>>() != 0)
+        observe(ctx, child<N>(w), saved.sequences[N + 1], y);
     } else {
       constexpr Index width = part<N>::output_width;
       const Index rows = saved.sequences[N + 1].rows;
@@ -302,6 +304,7 @@ struct Chain {
       {
         auto scope = scope_of<part<N>>(ctx);
         part<N>::forward(ctx, s, x, between, child<N>(w), std::get<N>(saved.parts));
+        observe(ctx, child<N>(w), saved.sequences[N + 1], between);
       }
       forward_from<N + 1, Inference>(ctx, Rows<const S, width>(between), base, y, w, saved, pong, ping);
     }

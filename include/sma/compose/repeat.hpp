@@ -70,6 +70,7 @@ struct Repeat {
         out = ctx.training() && !made_again ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
       auto scope = ctx.scope();
       L::forward(ctx, s, x, out, child<0>(w, i), saved.parts[static_cast<std::size_t>(i)]);
+      observe(ctx, child<0>(w, i), s, out);
       x = out;
     }
   }

@@ -63,9 +63,11 @@ struct TiedEmbedding {
     const auto embedded = ctx.template keep_rows<width>(s.rows);
     saved.features = ctx.template keep_rows<width>(s.rows);
     Embedding::forward(ctx, s, x, embedded, child<0>(w), saved.embedding);
+    observe(ctx, child<0>(w), s, embedded);
     {
       auto scope = ctx.scope();
       Body::forward(ctx, s, Rows<const S, width>(embedded), saved.features, child<1>(w), saved.body);
+      observe(ctx, child<1>(w), s, saved.features);
     }
     detail::linear_forward(ctx, Rows<const S, width>(saved.features), child<0>(w).data,
                            static_cast<const S*>(nullptr), y);

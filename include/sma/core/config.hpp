@@ -80,8 +80,8 @@ namespace kernels {}
 /// Counts and indices of rows, columns and parameters.
 using Index = std::int64_t;
 
-/// A row's original time step within its sequence, from 0.
-using Position = std::int32_t;
+/// A row's original time step within its sequence, from 0. Streams go on for longer than 32 bits count.
+using Position = std::int64_t;
 
 /// A discrete input symbol (byte, word piece, operator).
 using Token = std::int32_t;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <sma/core/arena.hpp>
 #include <sma/core/backend.hpp>
+#include <sma/core/diagnostics.hpp>
+#include <sma/core/error.hpp>
+#include <sma/core/finite.hpp>
 #include <sma/core/random.hpp>
 
 namespace sma {
@@ -26,9 +29,11 @@ struct StepSettings {
   double progress = 0.0;  // fraction of training done, 0..1; anneals temperatures
   AuxiliaryWeights auxiliary;
   Index batch_sequences = 1;  // sequences in the whole batch, all shards
+  double auxiliary_share =
+      1.0;  // of an update that the batch is: what auxiliary losses' gradients are multiplied with
 };
 
-/// What a module's functions see of one shard: memory, kernels, mode, randomness.
+/// What a module's functions see of one shard: memory, kernels, mode, randomness. Its shards never meet; those of `CoupledContext` do.
 template <class BackendType>
 class Context {
  public:
@@ -64,6 +69,8 @@ class Context {
   Scalar* batch_gradients = nullptr;
   /// Scratch memory shared with shards that never run at the same time as this one; or null.
   Arena<Backend>* turns = nullptr;
+  /// Who looks at the modules' outputs, or null.
+  Watch* watch = nullptr;
 
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
   [[nodiscard]] Scope scope() { return Scope(*this, arena()); }
@@ -118,9 +125,13 @@ class Context {
     return std::min(rows, block_rows(rows, reach) + 2 * reach);
   }
 
-  /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none.
-  void all_reduce(Scalar* data, Index count) {
-    if (reducer != nullptr) reducer->all_reduce(lane, data, count);
+  /// Not here: this network's shards do not meet, and some of them may have ended. See CoupledContext.
+  template <class T>
+  void all_reduce(T*, Index) {
+    static_assert(
+        shards_do_not_meet<Context, T>,
+        "ctx.all_reduce(data, count) requires a network whose shards meet: the module that calls it "
+        "has couples_batch = true and stands in the Children of whatever holds it");
   }
 
   /// Whether shards that meet can sum their gradients on the way, so that a part of a network needs no memory for those of another.
@@ -137,7 +148,7 @@ class Context {
 
   /// The random numbers of module instance `instance` in this step; `use` tells apart several uses inside a module.
   [[nodiscard]] RandomStream random(Index instance, std::uint64_t use = 0) const {
-    return {settings.seed, (settings.step << 20) ^ (static_cast<std::uint64_t>(instance) << 4) ^ use};
+    return RandomStream::derived(settings.seed, settings.step, static_cast<std::uint64_t>(instance), use);
   }
 
   void reset() {
@@ -165,6 +176,20 @@ class Context {
   Arena<Backend> keep_;
   Arena<Backend> own_;                 // scratch memory of this shard alone
   Arena<Backend>* scratch_ = nullptr;  // what scopes take from; null: own_
+};
+
+/// The context of a network in which a module couples the batch (`couples_batch`): in training its shards run at the same time.
+template <class BackendType>
+class CoupledContext : public Context<BackendType> {
+ public:
+  /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none, and
+  /// with as many numbers as the others. Throws `Error` in inference, where shards run one by one.
+  void all_reduce(typename BackendType::Scalar* data, Index count) {
+    if (!this->training())
+      throw Error(
+          "ctx.all_reduce: found a pass in inference, whose shards run one by one, expected one in training");
+    if (this->reducer != nullptr) this->reducer->all_reduce(this->lane, data, count);
+  }
 };
 
 }  // namespace sma

@@ -42,5 +42,49 @@ template <class... What>
 inline constexpr bool does_not_stream = false;
 template <class... What>
 inline constexpr bool is_not_causal = false;
+template <class... What>
+inline constexpr bool have_one_name = false;
+template <class... What>
+inline constexpr bool cannot_be_named = false;
+/// A member that compositions ask of a module.
+enum class Member {
+  none,
+  forward,
+  backward,
+  step,
+  rebase,
+  again,
+  forward_onto,
+  backward_onto,
+  backward_with_dots,
+  layout,
+  Parameters,
+  Buffers,
+  Metrics,
+  Children,
+  Saved,
+  Stream,
+  input_width,
+  output_width,
+  rowwise,
+  causal,
+  streamable,
+  couples_batch,
+  takes_tokens,
+  sequences_per_output,
+  trace_width,
+  recompute,
+  forgets_input,
+  dots_output,
+  scales_elements
+};
+template <Member What>
+struct Changes;
+template <class... What>
+inline constexpr bool changes_composition = false;
+template <class... What>
+inline constexpr bool cannot_learn = false;
+template <class... What>
+inline constexpr bool shards_do_not_meet = false;
 
 }  // namespace sma

@@ -60,6 +60,7 @@ using canonical = typename detail::Canonical<M>::type;
 template <FixedString Name, class M, Index Count = 1>
 struct Child {
   static constexpr auto name = Name;
+  using declared = M;
   using module = canonical<M>;
   static constexpr Index count = Count;
 };
@@ -650,6 +651,15 @@ void initialize(S* weights, S* buffers, std::uint64_t seed) {
   detail::initialize_tensors(detail::module_table<M>, weights, buffers, seed);
 }
 
+// ---- observing -------------------------------------------------------------------------------------------------
+
+/// Shows a module's output to the context's watch, where there is one. Whoever calls a child's forward does so after it.
+template <class C, class M, class S, class Out, Index Width>
+void observe(C& ctx, const Weights<M, S>& w, const Sequences& s, const Rows<Out, Width>& y) {
+  if (ctx.watch != nullptr) [[unlikely]]
+    ctx.watch->template look<typename C::Backend>(w.instance, s, y.data, y.rows, Width, y.stride);
+}
+
 // ---- adding ----------------------------------------------------------------------------------------------------
 
 /// y = base + M(x), in one pass where M can: base may be null (y = M(x)) or y itself (y += M(x)).
@@ -665,6 +675,7 @@ void forward_onto(C& ctx, const Sequences& s, In x, Rows<const S, Width> base, R
     M::forward(ctx, s, x, out, w, saved);
     if (base) ctx.launch(kernels::AddRows<S, Width>{adds ? Rows<const S, Width>(out) : base, y});
   }
+  if constexpr (sequences_per_output<M>() == 0) observe(ctx, w, s, y);
 }
 
 /// dx = base + what M's backward gives for it (nothing where dx is null), in one pass where M can; base as in forward_onto.
@@ -707,6 +718,7 @@ void step_module(C& ctx, const Sequences& s, In x, Out y, Weights<M, S> w, strea
     saved_of<M, S> saved{};
     M::forward(ctx, s, x, y, w, saved);
   }
+  observe(ctx, w, s, y);
 }
 
 }  // namespace sma

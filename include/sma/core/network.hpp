@@ -1,13 +1,17 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <sma/core/context.hpp>
 #include <sma/core/lane_cut.hpp>
 #include <sma/core/module.hpp>
+#include <sma/core/names.hpp>
 #include <sma/kernels/elementwise.hpp>
 #include <span>
+#include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace sma {
@@ -178,6 +182,80 @@ struct SumLanes {
   }
 };
 
+/// Puts a network's settings back at its end.
+class Restored {
+ public:
+  explicit Restored(StepSettings& settings)
+      : settings_(settings), mode_(settings.mode), share_(settings.auxiliary_share) {}
+  Restored(const Restored&) = delete;
+  Restored& operator=(const Restored&) = delete;
+  ~Restored() {
+    settings_.mode = mode_;
+    settings_.auxiliary_share = share_;
+  }
+
+ private:
+  StepSettings& settings_;
+  Mode mode_;
+  double share_;
+};
+
+/// What holds on a thread of the user's while a backend's code runs on it; nothing unless the backend says so.
+struct AnyArithmetic {};
+template <class B>
+struct ArithmeticOf {
+  using type = AnyArithmetic;
+};
+template <class B>
+  requires requires { typename B::Arithmetic; }
+struct ArithmeticOf<B> {
+  using type = typename B::Arithmetic;
+};
+
+/// "nan", "inf" or "-inf".
+SMA_NOINLINE SMA_RARE inline std::string text_of_not_finite(double value) {
+  if (value != value) return "nan";
+  return value > 0 ? "inf" : "-inf";
+}
+
+/// The path of module instance `instance` in messages.
+SMA_NOINLINE SMA_RARE inline std::string text_of_instance(const ModuleTable& network, Index instance) {
+  std::string found;
+  const auto visit = [&](const ModuleTable&, const std::string& path, const Extent& at) {
+    if (at.instances == instance) found = path;
+  };
+  visit_modules(network, "", Extent{}, visit);
+  return found.empty() ? "the network itself" : "module '" + found + "'";
+}
+
+/// "row 7 (sequence 2, step 3)".
+SMA_NOINLINE SMA_RARE inline std::string text_of_row(const Sequences& s, Index row) {
+  Index sequence = 0;
+  while (sequence + 1 < s.count && s.end(sequence) <= row) ++sequence;
+  return "row " + std::to_string(row) + " (sequence " + std::to_string(sequence) + ", step " +
+         std::to_string(row - s.begin(sequence)) + ")";
+}
+
+/// Throws for the first of `width` numbers a row that is not finite.
+template <class S>
+SMA_NOINLINE SMA_RARE void refuse_input(const Sequences& s, const S* x, Index width) {
+  for (Index e = 0; e < s.rows * width; ++e)
+    if (!all_finite(x + e, 1))
+      throw NotFinite("sma::Network::forward: " + text_of_row(s, e / width) + ": found " +
+                      text_of_not_finite(static_cast<double>(x[e])) + " in column " +
+                      std::to_string(e % width) + " of the input, expected finite numbers");
+}
+
+/// Throws for what a watch has seen.
+[[noreturn]] SMA_NOINLINE SMA_RARE inline void refuse_output(const ModuleTable& network, const Sequences& s,
+                                                             const Watch& watch) {
+  if (watch.instance < 0)
+    throw NotFinite("sma::Network::forward: found nan or infinity in the output, expected finite numbers");
+  throw NotFinite("sma::Network::forward: " + text_of_row(s, watch.row) + ": " +
+                  text_of_instance(network, watch.instance) + ": found " + text_of_not_finite(watch.value) +
+                  ", expected finite numbers");
+}
+
 }  // namespace detail
 
 /// Where a description meets a backend and a scalar type and gets data.
@@ -188,19 +266,22 @@ struct SumLanes {
 ///
 /// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
 /// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
-/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit.
+/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit. In inference it throws `NotFinite` for NaN and
+/// infinity in the input or in what a module makes of it, and names the first module and row; in training these go through to the
+/// loss.
 template <class Declared, Backend B>
 class Network {
   /// False: what is wrong has been said, once, and nothing of the description is instantiated.
-  using Fits = std::bool_constant<detail::check_description<Declared, Context<B>>()>;
+  using Fits = std::bool_constant<detail::check_network<Declared, Context<B>>()>;
   using Description = std::conditional_t<Module<Declared>, canonical<Declared>, detail::NoModule>;
+  static constexpr bool couples = couples_batch<Description>();
 
  public:
   using Scalar = typename B::Scalar;
   using BackendType = B;
   using description = Description;
   using Element = input_element<Description, Scalar>;
-  using Ctx = Context<B>;
+  using Ctx = std::conditional_t<couples, CoupledContext<B>, Context<B>>;
   static constexpr Index input_width = Description::input_width;
   static constexpr Index output_width = Description::output_width;
   static constexpr Index parameter_count = sma::parameter_count<Description>;
@@ -281,35 +362,20 @@ class Network {
   // ---- whole sequences --------------------------------------------------------------------------------------
 
   /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call; x itself is not
-  /// copied and must live until then.
-  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x) {
-    return forward(x, std::span<Scalar>{});
+  /// copied and must live, unchanged, until then. Where `trace` (rows, trace_width) is given it receives each router's weight of each
+  /// branch at each row: 0 where skipped.
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+    const auto y = run_batch(x, trace);
+    if (!training() && !finite_) refuse_not_finite(x);
+    return y;
   }
-
-  /// The same, and `trace` (rows, trace_width) receives each router's weight of each branch at each row: 0 where skipped.
-  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
-    if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
-      throw Error("sma::Network::forward: found a trace of " + std::to_string(trace.size()) +
-                  " numbers, expected " + std::to_string(x.rows() * trace_width));
-    prepare(x);
-    if (!trace.empty()) {
-      trace_.grow(x.rows() * trace_width);
-      trace_.fill(Scalar(0));
-    }
-    std::fill(metrics_.begin(), metrics_.end(), 0.0);
-    run_lanes(couples_batch<Description>() && training(), [&](Index lane, Index place) {
-      Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], place);
-      l.context.trace = trace.empty() ? nullptr : trace_.data();
-      run_forward(l);
-    });
-    kept_ = training();
-    finish_lanes(false);
-    if constexpr (!B::host_accessible) {
-      host_output_.resize(static_cast<std::size_t>(output_rows_ * output_width));
-      output_.download(host_output_.data(), output_rows_ * output_width);
-    }
-    if (!trace.empty()) trace_.download(trace.data(), x.rows() * trace_width);
-    return {{output_host(), output_rows_, output_width}, output_rows_};
+  /// The network keeps a temporary batch until the next one comes.
+  Output<Scalar, output_width> forward(Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    temporary_ = std::move(x);
+    return forward(std::as_const(temporary_), trace);
+  }
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    return forward(Batch<Element, input_width>(x), trace);
   }
 
   /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
@@ -320,11 +386,17 @@ class Network {
     if (dy.rows != output_rows_)
       throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
                   std::to_string(output_rows_));
+    if (!dy && output_rows_ > 0)
+      throw Error("sma::Network::backward: found null rows, expected " + std::to_string(output_rows_) +
+                  " rows of the loss's gradient");
     output_gradient_.grow(output_rows_ * output_width);
-    output_gradient_.upload(dy.data, output_rows_ * output_width);
+    if (dy.contiguous())
+      output_gradient_.upload(dy.data, output_rows_ * output_width);
+    else
+      upload_rows(dy);
     constexpr bool wants_dx = !takes_tokens<Description>();
     if constexpr (wants_dx) input_gradient_.grow(rows_ * input_width);
-    run_lanes(couples_batch<Description>(), [&](Index lane, Index place) {
+    run_lanes(couples, [&](Index lane, Index place) {
       Lane& l = *lanes_[static_cast<std::size_t>(lane)];
       l.context.turns = &scratch_[static_cast<std::size_t>(place)];
       zero_lane_gradients(l, lane);
@@ -343,14 +415,18 @@ class Network {
     }
   }
 
-  /// Forward, loss and backward of a packed batch in one go, in training mode: a lane's memory is used again by the next lane
-  /// of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
+  /// Forward, loss and backward of a packed batch in one go, in training mode, whatever the network's: a lane's memory is used again
+  /// by the next lane of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
   /// returns their LossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
   /// member, is called with all of them before anything runs.
+  /// Auxiliary losses of routers, means over the batch's sequences, count as much as the loss does: times `scale` times the number of
+  /// targets (of `loss.count(targets)`, where there is such a member). With scale = 1 / (targets of an update) micro-batches, and
+  /// shards of a batch on other machines, add up to the gradient of the whole batch.
   /// Returns the sums over the batch, the loss times `scale`.
   template <class Loss, class Target>
   LossSum accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
                      double scale) {
+    const detail::Restored restored(settings_);
     training(true);
     prepare(x);
     if (static_cast<Index>(targets.size()) != output_rows_)
@@ -358,9 +434,9 @@ class Network {
                   " targets, expected " + std::to_string(output_rows_));
     if constexpr (requires { loss.check(targets, output_width); }) loss.check(targets, output_width);
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
-    constexpr bool coupled = couples_batch<Description>();
-    run_lanes(coupled, [&](Index lane, Index place) {
-      Lane& memory = *lanes_[static_cast<std::size_t>(coupled ? lane : place)];
+    settings_.auxiliary_share = scale * static_cast<double>(counted(targets, loss));
+    run_lanes(couples, [&](Index lane, Index place) {
+      Lane& memory = *lanes_[static_cast<std::size_t>(couples ? lane : place)];
       Lane& l = begin_lane(lane, memory, place);
       run_forward(l);
       const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
@@ -373,7 +449,7 @@ class Network {
       run_backward(l, lane, dy, nullptr);
     });
     finish_lanes(true);
-    if constexpr (!coupled) level_workers();
+    if constexpr (!couples) level_workers();
     LossSum total;
     for (Index lane = 0; lane < cut_.lanes(); ++lane) {
       total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
@@ -404,60 +480,79 @@ class Network {
 
   // ---- streaming --------------------------------------------------------------------------------------------
 
-  /// The state of one stream: constant size, copyable, resettable. Made by `net.stream()`.
+  /// The state of one stream and the memory of its steps: constant size, copyable, resettable. Made by `net.stream()`. Streams of one
+  /// network may run on different threads at the same time, each on one of them.
   class Stream {
    public:
     Stream() : state_(std::make_unique<State>()) {}
     Stream(const Stream& o) : state_(std::make_unique<State>(*o.state_)) {}
     Stream& operator=(const Stream& o) {
-      *state_ = *o.state_;
+      static_cast<Data&>(*state_) = *o.state_;
       return *this;
     }
     Stream(Stream&&) noexcept = default;
     Stream& operator=(Stream&&) noexcept = default;
     ~Stream() = default;
-    /// Back to the start of a sequence.
-    void reset() {
+    /// Back to the start of a sequence, whose first step is time `start`.
+    void reset(Position start = 0) {
       // In place: a large window's state does not fit on the stack.
-      std::destroy_at(state_.get());
-      std::construct_at(state_.get());
+      Data* data = state_.get();
+      std::destroy_at(data);
+      std::construct_at(data);
+      state_->time = start;
+      state_->start = start;
     }
-    /// Steps taken since the start.
+    /// The time of the next step: steps taken, where the stream began at 0.
     [[nodiscard]] Position time() const { return state_->time; }
 
    private:
     friend class Network;
-    struct State {
+    struct Data {
       stream_of<Description, Scalar> modules{};
       Position time = 0;
+      Position start = 0;
       std::int32_t offsets[2] = {0, 1};
       std::int32_t id = 0;
+      const void* network = nullptr;  // whose steps these are
+      std::string lost;               // what was not finite; empty: all was
+    };
+    struct State : Data {
+      Ctx context;
+      State() = default;
+      State(const State& o) : Data(o) {}
+      State& operator=(const State&) = delete;
     };
     std::unique_ptr<State> state_;
   };
 
-  [[nodiscard]] Stream stream() const { return Stream(); }
+  /// A stream whose first step is time `start`.
+  [[nodiscard]] Stream stream(Position start = 0) const {
+    Stream stream;
+    stream.reset(start);
+    return stream;
+  }
 
   /// One time step of one stream: x (input_width) in, y (output_width) out, O(1) in time and memory, no allocation once
-  /// each branch of its routers has run. Only for causal, streamable descriptions.
+  /// each branch of its routers has run. Only for causal, streamable descriptions. Reads the network and writes the stream alone; a
+  /// stream that has begun keeps to its network, and to the parameters that this had then.
+  /// Throws `NotFinite` for NaN and infinity: in x, and the stream is as it was; in what a module makes of it, and the stream is lost
+  /// until it is reset.
   void step(Stream& stream, std::span<const Element, static_cast<std::size_t>(input_width)> x,
-            std::span<Scalar, static_cast<std::size_t>(output_width)> y)
+            std::span<Scalar, static_cast<std::size_t>(output_width)> y) const
     requires(B::host_accessible)
   {
     check_tokens(x.data(), 1);
     auto& state = *stream.state_;
-    Ctx& ctx = stream_context_;
-    ctx.settings = settings_;
-    ctx.settings.mode = Mode::inference;
-    ctx.reset();
-    const Sequences s{1, 1, state.offsets, &state.time, &state.id};
+    check_stream(state, x.data());
+    state.network = this;
+    state.context.settings = settings_;
+    state.context.settings.mode = Mode::inference;
     if constexpr (!is_streamable<Description>())
-      static_assert(
-          does_not_stream<not_streaming_part<Description>>,
-          "sma::Network::step(stream, x, y) requires every module to stream: causal, with a bounded state");
+      refuse_stream();
     else if constexpr (Fits::value)
-      step_module(ctx, s, Rows<const Element, input_width>{x.data(), 1},
-                  Rows<Scalar, output_width>{y.data(), 1}, all_weights(), state.modules);
+      run_step(state, all_weights(), x.data(), y.data());
+    if (!detail::all_finite(y.data(), output_width)) [[unlikely]]
+      lose(state, x.data(), y.data());
     ++state.time;
   }
 
@@ -474,6 +569,143 @@ class Network {
     Index output_rows = 0;
   };
 
+  Output<Scalar, output_width> run_batch(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
+    if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
+      throw Error("sma::Network::forward: found a trace of " + std::to_string(trace.size()) +
+                  " numbers, expected " + std::to_string(x.rows() * trace_width));
+    prepare(x);
+    if (!trace.empty()) {
+      trace_.grow(x.rows() * trace_width);
+      trace_.fill(Scalar(0));
+    }
+    std::fill(metrics_.begin(), metrics_.end(), 0.0);
+    finite_ = true;
+    run_lanes(couples && training(), [&](Index lane, Index place) {
+      Lane& l = begin_lane(lane, *lanes_[static_cast<std::size_t>(lane)], place);
+      l.context.trace = trace.empty() ? nullptr : trace_.data();
+      run_forward(l);
+      if (B::host_accessible && !training() && !is_finite(l)) finite_ = false;
+    });
+    kept_ = training();
+    finish_lanes(false);
+    if constexpr (!B::host_accessible) {
+      host_output_.resize(static_cast<std::size_t>(output_rows_ * output_width));
+      output_.download(host_output_.data(), output_rows_ * output_width);
+      if (!training())
+        finite_ = detail::all_finite(host_output_.data(), output_rows_ * output_width) &&
+                  (takes_tokens<Description>() || all_finite_input(x));
+    }
+    if (!trace.empty()) trace_.download(trace.data(), x.rows() * trace_width);
+    return {{output_host(), output_rows_, output_width}, output_rows_};
+  }
+
+  static bool all_finite_input([[maybe_unused]] const Batch<Element, input_width>& x) {
+    if constexpr (takes_tokens<Description>())
+      return true;
+    else
+      return detail::all_finite(x.values().data(), static_cast<Index>(x.values().size()));
+  }
+  /// Whether a lane's input and output, in host memory, are.
+  [[nodiscard]] bool is_finite(const Lane& l) const {
+    if constexpr (!takes_tokens<Description>())
+      if (!detail::all_finite(l.x.data, l.x.rows * input_width)) return false;
+    return detail::all_finite(output_.data() + l.first_output * output_width, l.output_rows * output_width);
+  }
+
+  /// Names what in a pass in inference was not finite: the input, or the first module, which another pass finds.
+  [[noreturn]] SMA_NOINLINE SMA_RARE void refuse_not_finite(const Batch<Element, input_width>& x) {
+    if constexpr (!takes_tokens<Description>())
+      detail::refuse_input(x.sequences(), x.values().data(), input_width);
+    std::vector<Watch> watches(lanes_.size());
+    const auto look = [&](bool on) {
+      for (std::size_t lane = 0; lane < lanes_.size(); ++lane)
+        lanes_[lane]->context.watch = on ? &watches[lane] : nullptr;
+    };
+    try {
+      look(true);
+      run_batch(x, {});
+      look(false);
+    } catch (...) {
+      look(false);
+      throw;
+    }
+    Watch first;
+    for (const Watch& watch : watches)
+      if (watch.instance >= 0 && (first.instance < 0 || watch.row < first.row)) first = watch;
+    detail::refuse_output(detail::module_table<Description>, x.sequences(), first);
+  }
+
+  /// Targets that count.
+  template <class Target, class Loss>
+  static Index counted(std::span<const Target> targets, const Loss& loss) {
+    if constexpr (requires { loss.count(targets); })
+      return loss.count(targets);
+    else
+      return static_cast<Index>(targets.size());
+  }
+
+  /// Rows that do not follow each other.
+  SMA_NOINLINE SMA_RARE void upload_rows(Rows<const Scalar, output_width> dy) {
+    std::vector<Scalar> packed;
+    packed.reserve(static_cast<std::size_t>(dy.rows * output_width));
+    for (Index i = 0; i < dy.rows; ++i) packed.insert(packed.end(), dy.row(i), dy.row(i) + output_width);
+    output_gradient_.upload(packed.data(), dy.rows * output_width);
+  }
+
+  static void refuse_stream() {
+    using Part = not_streaming_part<Description>;
+    if constexpr (requires { requires Part::decides_sequences; })
+      static_assert(does_not_stream<Part>,
+                    "sma::Network::step(stream, x, y) requires selection rules that decide a step at a time: "
+                    "select, and not select_sequence");
+    else
+      static_assert(
+          does_not_stream<Part>,
+          "sma::Network::step(stream, x, y) requires every module to stream: causal, with a bounded state");
+  }
+
+  using StreamState = typename Stream::State;
+
+  static void run_step(StreamState& state, Weights<Description, Scalar> w, const Element* x, Scalar* y) {
+    [[maybe_unused]] const typename detail::ArithmeticOf<B>::type arithmetic;
+    state.context.reset();
+    const Sequences s{1, 1, state.offsets, &state.time, &state.id};
+    step_module(state.context, s, Rows<const Element, input_width>{x, 1}, Rows<Scalar, output_width>{y, 1}, w,
+                state.modules);
+  }
+
+  void check_stream(const StreamState& state, [[maybe_unused]] const Element* x) const {
+    if (!state.lost.empty()) throw NotFinite(state.lost);
+    if (state.network != nullptr && state.network != this)
+      throw Error(
+          "sma::Network::step: found a stream of another network, expected one of this network's, or one "
+          "that "
+          "was reset");
+    if constexpr (!takes_tokens<Description>())
+      if (!detail::all_finite(x, input_width)) refuse_row(state, x);
+  }
+  [[noreturn]] SMA_NOINLINE SMA_RARE static void refuse_row(const StreamState& state, const Scalar* x) {
+    Index column = 0;
+    while (detail::all_finite(x + column, 1)) ++column;
+    throw NotFinite("sma::Network::step: step " + std::to_string(state.time) + ": found " +
+                    detail::text_of_not_finite(static_cast<double>(x[column])) + " in column " +
+                    std::to_string(column) +
+                    " of the input, expected finite numbers; the stream is as it was");
+  }
+  /// The modules before the first that failed have finite states: the same step again finds it.
+  [[noreturn]] SMA_NOINLINE SMA_RARE void lose(StreamState& state, const Element* x, Scalar* y) const {
+    Watch watch;
+    state.context.watch = &watch;
+    if constexpr (is_streamable<Description>() && Fits::value) run_step(state, all_weights(), x, y);
+    state.context.watch = nullptr;
+    state.lost =
+        "sma::Network::step: step " + std::to_string(state.time) + ": " +
+        detail::text_of_instance(detail::module_table<Description>, std::max<Index>(watch.instance, 0)) +
+        ": found " + detail::text_of_not_finite(watch.value) +
+        ", expected finite numbers; the stream is lost until it is reset";
+    throw NotFinite(state.lost);
+  }
+
   static void check_size(const char* what, std::size_t found, Index expected) {
     if (static_cast<Index>(found) != expected)
       throw Error(std::string("sma::Network::") + what + ": found " + std::to_string(found) +
@@ -489,7 +721,7 @@ class Network {
     return options;
   }
 
-  [[nodiscard]] Weights<Description, Scalar> all_weights() {
+  [[nodiscard]] Weights<Description, Scalar> all_weights() const {
     return {weights_.data(), buffers_.data(), nullptr, 0, 0};
   }
 
@@ -608,12 +840,13 @@ class Network {
           l.context, l.sequences, l.x,
           Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows}, w,
           l.saved);
+    if constexpr (sequences_per_output<Description>() == 0)
+      observe(l.context, w, l.sequences,
+              Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows});
   }
 
   /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
-  [[nodiscard]] bool sums_on_the_way() const {
-    return couples_batch<Description>() && Ctx::sums_gradients && cut_.lanes() > 1;
-  }
+  [[nodiscard]] bool sums_on_the_way() const { return couples && Ctx::sums_gradients && cut_.lanes() > 1; }
   /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.
   template <class F>
   void for_each_left(const F& f) const {
@@ -703,7 +936,8 @@ class Network {
   detail::DeviceBuffer<B, std::int32_t> device_ids_;
   std::vector<Scalar> host_output_;
   std::vector<Scalar> host_input_gradient_;
-  Ctx stream_context_;
+  Batch<Element, input_width> temporary_;
+  std::atomic<bool> finite_{true};  // input and output of the last pass in inference
 };
 
 }  // namespace sma

@@ -43,8 +43,19 @@ SMA_HD inline double to_unit(std::uint32_t word) { return (static_cast<double>(w
 /// A random stream for one use inside one module instance at one training step: element (row id, column) has its
 /// own number, whatever shard or thread computes it.
 struct RandomStream {
-  std::uint64_t key = 0;       // seed
-  std::uint64_t instance = 0;  // module instance and training step
+  std::uint64_t key = 0;
+  std::uint64_t instance = 0;
+
+  /// The stream of one use of a module instance at a step of a run with this seed. Key and instance are drawn themselves, from
+  /// counters that no `RandomSequence` with a stream number below 2^63 reaches (initial values): streams of different arguments share
+  /// numbers by chance alone. Instance and use count below 2^31 and 2^32.
+  SMA_HD static RandomStream derived(std::uint64_t seed, std::uint64_t step, std::uint64_t instance,
+                                     std::uint64_t use) {
+    constexpr std::uint64_t kDomain = std::uint64_t{1} << 63;
+    const Philox::Block b = Philox::generate(seed, step, kDomain | instance << 32 | use);
+    return {static_cast<std::uint64_t>(b.word[0]) << 32 | b.word[1],
+            static_cast<std::uint64_t>(b.word[2]) << 32 | b.word[3]};
+  }
 
   /// The counter of elements 4q .. 4q+3 of row `id`.
   SMA_HD static std::uint64_t counter(std::int32_t id, Index quad) {
@@ -60,7 +71,7 @@ struct RandomStream {
   }
 };
 
-/// Host-side sequential draws from one Philox stream; used for initialisation.
+/// Host-side sequential draws from one Philox stream. Initial values of a network's tensors are those of (seed, the tensor's offset).
 class RandomSequence {
  public:
   RandomSequence(std::uint64_t key, std::uint64_t stream) : key_(key), stream_(stream) {}

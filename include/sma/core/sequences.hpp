@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <numeric>
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
@@ -43,7 +44,8 @@ struct RowBlock {
 ///     sma::Batch<float, 64> batch;
 ///     batch.append(rows_of_first_sequence);   // length * 64 floats
 ///
-/// `append` throws `Error` when the element count is not a multiple of `Width`.
+/// Throws `Error` for a negative length, for an element count that is no multiple of `Width`, and beyond 2^31 - 1 rows; the batch is
+/// then as it was.
 template <class T, Index Width>
 class Batch {
  public:
@@ -57,6 +59,8 @@ class Batch {
       : Batch(std::span<const Index>(lengths.begin(), lengths.size())) {}
 
   void resize(std::span<const Index> lengths) {
+    Index total = 0;
+    for (std::size_t s = 0; s < lengths.size(); ++s) total = longer(total, lengths[s], s);
     clear();
     for (const Index length : lengths) {
       values_.resize(values_.size() + static_cast<std::size_t>(length * Width));
@@ -68,8 +72,10 @@ class Batch {
     if (static_cast<Index>(sequence.size()) % Width != 0)
       throw Error("sma::Batch::append: found " + std::to_string(sequence.size()) +
                   " elements, expected a multiple of " + std::to_string(Width));
+    const Index length = static_cast<Index>(sequence.size()) / Width;
+    longer(rows(), length, static_cast<std::size_t>(count()));
     values_.insert(values_.end(), sequence.begin(), sequence.end());
-    close_sequence(static_cast<Index>(sequence.size()) / Width);
+    close_sequence(length);
   }
 
   /// Empties the batch and keeps its memory.
@@ -97,6 +103,14 @@ class Batch {
   }
 
  private:
+  /// `rows` and those of sequence number `s`.
+  static Index longer(Index rows, Index length, std::size_t s) {
+    constexpr Index most = std::numeric_limits<std::int32_t>::max();
+    if (length < 0 || length > most - rows)
+      throw Error("sma::Batch: sequence " + std::to_string(s) + ": found length " + std::to_string(length) +
+                  ", expected 0 to " + std::to_string(most - rows));
+    return rows + length;
+  }
   void close_sequence(Index length) {
     for (Index t = 0; t < length; ++t) {
       positions_.push_back(static_cast<Position>(t));

@@ -69,29 +69,29 @@ struct GELU {
   }
 };
 
-/// max(x, 0). PyTorch: nn.ReLU.
+/// max(x, 0), NaN for NaN. PyTorch: nn.ReLU.
 struct ReLU {
   static constexpr bool vectorizes = false;
   template <class T>
   SMA_HD static T value(const T& x) {
-    return x > 0 ? x : T(0);
+    return x <= 0 ? T(0) : x;
   }
   template <class T>
   SMA_HD static T derivative(const T& x) {
-    return x > 0 ? T(1) : T(0);
+    return x <= 0 ? T(0) : T(1);
   }
 };
 
-/// max(x, 0)^2 (So et al., Primer, 2021).
+/// max(x, 0)^2, NaN for NaN (So et al., Primer, 2021).
 struct ReLU2 {
   static constexpr bool vectorizes = false;
   template <class T>
   SMA_HD static T value(const T& x) {
-    return x > 0 ? x * x : T(0);
+    return x <= 0 ? T(0) : x * x;
   }
   template <class T>
   SMA_HD static T derivative(const T& x) {
-    return x > 0 ? 2 * x : T(0);
+    return x <= 0 ? T(0) : 2 * x;
   }
 };
 

@@ -16,18 +16,18 @@ struct SoftmaxAttention {
   static constexpr bool normalizes = true;
 };
 
-/// Weights max(score, 0)^2; scale 1 / (number of keys).
+/// Weights max(score, 0)^2, NaN for NaN; scale 1 / (number of keys).
 struct Relu2Attention {
   static constexpr bool normalizes = false;
   static constexpr bool vectorizes = true;  // takes a number or a SIMD register of them
   template <class T>
   SMA_HD static T value(T score) {
-    const T positive = score > 0 ? score : T{};
+    const T positive = score <= 0 ? T{} : score;
     return positive * positive;
   }
   template <class T>
   SMA_HD static T derivative(T score) {
-    return 2 * (score > 0 ? score : T{});
+    return 2 * (score <= 0 ? T{} : score);
   }
 };
 

@@ -15,6 +15,18 @@ struct Fill {
   SMA_HD void operator()(Index i) const { data[i] = value; }
 };
 
+/// y = value.
+template <class T, Index Width>
+struct FillRows {
+  T value;
+  Rows<T, Width> y;
+  SMA_HD Index extent() const { return y.rows; }
+  SMA_HD void operator()(Index i) const {
+    T* to = y.row(i);
+    for (Index j = 0; j < Width; ++j) to[j] = value;
+  }
+};
+
 /// y = x.
 template <class T, Index Width>
 struct CopyRows {

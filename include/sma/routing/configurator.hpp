@@ -67,6 +67,16 @@ constexpr bool check_configurator() {
         "sma::LatentConfigurator<Width, Rule, Estimator> requires 'Estimator' to have gate, weight(p) "
         "and slope(p)");
     return false;
+  } else if constexpr (Rule::competition == Competition::among && M == 1) {
+    static_assert(
+        cannot_learn<Rule, Has<M>>,
+        "sma::Router<Configurator, Branch<Name, M>, ...> requires more than one branch where they compete");
+    return false;
+  } else if constexpr (requires { requires Rule::chosen == M; }) {
+    static_assert(cannot_learn<Rule, Has<M>>,
+                  "sma::Router<Configurator, Branch<Name, M>, ...> requires more branches than its selection "
+                  "rule always chooses");
+    return false;
   } else if constexpr (requires { requires Rule::least_branches > M; }) {
     static_assert(too_few_branches<Rule, Has<M>, Needs<Rule::least_branches>>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires at least as many branches as its "
@@ -113,15 +123,16 @@ struct Gating {
     return static_cast<T>(-std::log(-std::log(random.uniform(id, column))));
   }
 
+  /// NaN where a score is NaN or infinite.
   SMA_HD static void probabilities(const T* v, T* p) {
     if constexpr (competes) {
       T top = v[0];
       for (Index i = 1; i < M; ++i) top = v[i] > top ? v[i] : top;
       T sum = 0;
       for (Index i = 0; i < M; ++i) sum += p[i] = std::exp(v[i] - top);
-      for (Index i = 0; i < M; ++i) p[i] /= sum;
+      for (Index i = 0; i < M; ++i) p[i] = p[i] / sum + (v[i] - v[i]);
     } else {
-      for (Index i = 0; i < M; ++i) p[i] = 1 / (1 + std::exp(-v[i]));
+      for (Index i = 0; i < M; ++i) p[i] = 1 / (1 + std::exp(-v[i])) + (v[i] - v[i]);
     }
   }
 
@@ -192,12 +203,15 @@ struct DecideSequence {
   }
 };
 
+/// The weights of decisions. A branch whose probability is NaN runs, with the weight NaN: what is not a number shows in the output, whatever
+/// rule and estimator make of it.
+///
 /// One index is one branch of one row. Not a loop over the branches of a row: g++ 12 miscompiles that for two branches with -O3
 /// and AVX2 or AVX-512 (a masked load in an interleaved group).
 template <class T, class Estimator, Index M>
 struct WeighDecisions {
   const T* p;
-  const std::uint8_t* active;
+  std::uint8_t* active;
   Index rows;
   T* weight;
   T* trace;  // null, or (batch rows, trace_columns) keyed by id
@@ -206,7 +220,9 @@ struct WeighDecisions {
   const std::int32_t* ids;
   SMA_HD Index extent() const { return rows * M; }
   SMA_HD void operator()(Index e) const {
-    weight[e] = active[e] != 0 ? Estimator::weight(p[e]) : T(0);
+    const bool is_number = p[e] == p[e];
+    if (!is_number) active[e] = 1;
+    weight[e] = !is_number ? p[e] : active[e] != 0 ? Estimator::weight(p[e]) : T(0);
     if (trace != nullptr)
       trace[static_cast<Index>(ids[e / M]) * trace_columns + trace_first + e % M] = weight[e];
   }
@@ -357,7 +373,9 @@ struct LatentConfigurator {
     static constexpr bool valid = detail::check_configurator<Rule, Estimator, M>();
     static constexpr bool configures = true;
     static constexpr bool causal = Rule::causal;
-    static constexpr bool streamable = Rule::causal;
+    /// Step t needs the steps before it again, which a stream does not keep.
+    static constexpr bool decides_sequences = Rule::causal && !detail::selects_steps<Rule, float, M>;
+    static constexpr bool streamable = Rule::causal && !decides_sequences;
     static constexpr Index logits = GatingOf<float>::logits;
     static constexpr bool learns_temperature =
         Options::learned_temperature && Estimator::gate == Gate::softmax && !detail::anneals<Estimator>();
@@ -433,7 +451,8 @@ struct LatentConfigurator {
       auto scope = ctx.scope();
       const AuxiliaryWeights& aux = ctx.settings.auxiliary;
       const bool shapes_p = aux.load_balance != 0 || aux.budget != 0;
-      const S share = S(1) / static_cast<S>(ctx.settings.batch_sequences);
+      const S share =
+          static_cast<S>(ctx.settings.auxiliary_share / static_cast<double>(ctx.settings.batch_sequences));
       const auto du = ctx.template scratch_rows<logits>(s.rows);
       S* dtheta = ctx.template scratch<S>(s.rows);
       S* dp = shapes_p ? ctx.template scratch<S>(s.rows * M) : nullptr;

@@ -181,9 +181,10 @@ struct Router {
   static constexpr bool causal =
       UsedConfigurator::causal &&
       (detail::branch_is_causal<typename detail::BranchModule<Branches>::type>() && ...);
-  static constexpr bool streamable =
-      causal && (detail::branch_streams<typename detail::BranchModule<Branches>::type>() && ...);
   using BoundConfigurator = typename UsedConfigurator::template For<branches>;
+  static constexpr bool streamable =
+      causal && is_streamable<BoundConfigurator>() &&
+      (detail::branch_streams<typename detail::BranchModule<Branches>::type>() && ...);
   using Children = sma::Children<
       Child<"configurator", BoundConfigurator>,
       Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;
@@ -217,9 +218,10 @@ struct Router {
                            Saved<S>& saved) {
     saved.x = x;
     saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
+    observe(ctx, child<0>(w), s, Rows<S, branches>{saved.made.weight, s.rows});
     const bool sets = !base && first_branch < branches;  // the first branch writes every row
     if (base && base.data != y.data) ctx.launch(kernels::CopyRows<S, output_width>{base, y});
-    if (!base && !sets) ctx.launch(kernels::Fill<S>{y.data, y.rows * output_width, S(0)});
+    if (!base && !sets) ctx.launch(kernels::FillRows<S, output_width>{S(0), y});
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + N, branches);
@@ -235,6 +237,7 @@ struct Router {
         auto inner = ctx.scope();
         branch<N>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<N + 1>(w),
                            std::get<N>(saved.parts));
+        observe(ctx, child<N + 1>(w), selected.sequences, out);
       }
       const S* weight = saved.made.weight + N;
       if (N == first_branch && sets)
@@ -309,6 +312,7 @@ struct Router {
   {
     saved_of<BoundConfigurator, S> saved{};
     const Decisions<S, branches> made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved);
+    observe(ctx, child<0>(w), s, Rows<S, branches>{made.weight, 1});
     ctx.launch(kernels::Fill<S>{y.data, output_width, S(0)});
     const auto out = ctx.template scratch_rows<output_width>(1);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {

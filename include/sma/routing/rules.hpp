@@ -12,6 +12,8 @@
 ///
 /// and, optionally,
 ///     static constexpr Index least_branches;      // a router with fewer does not compile
+///     static constexpr Index chosen;              // of competing branches it always runs so many: a router with no more does not compile,
+///                                                 // because there is nothing to choose
 ///
 /// A rule of yours plugs in the same way. Decisions carry no gradient; what crosses them is the estimator's business.
 namespace sma {
@@ -49,6 +51,7 @@ struct TopK {
   static constexpr bool causal = true;
   static constexpr Competition competition = Competition::among;
   static constexpr Index least_branches = K;
+  static constexpr Index chosen = K;
   template <class T, Index M>
   SMA_HD static void select(const T* p, std::uint8_t* active) {
     for (Index i = 0; i < M; ++i) {

@@ -105,8 +105,12 @@ struct CrossEntropy {
 
   /// The sums over rows in host memory, one target a row, without gradient. Throws `Error` for another number of targets too.
   template <class S, Index Classes>
+  static LossSum evaluate(const Output<S, Classes>& y, std::span<const std::int32_t> targets) {
+    return evaluate(y, targets, CrossEntropy());
+  }
+  template <class S, Index Classes>
   static LossSum evaluate(const Output<S, Classes>& y, std::span<const std::int32_t> targets,
-                          const CrossEntropy& loss = {}) {
+                          const CrossEntropy& loss) {
     if (static_cast<Index>(targets.size()) != y.count)
       throw Error("sma::CrossEntropy::evaluate: found " + std::to_string(targets.size()) +
                   " targets, expected " + std::to_string(y.count) + ", one an output row");

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 #include <sma/core/context.hpp>
+#include <sma/eigen/denormals.hpp>
 #include <sma/eigen/memory.hpp>
 #include <sma/eigen/team.hpp>
 
@@ -18,6 +19,7 @@ template <class ScalarType>
 struct Eigen {
   using Scalar = ScalarType;
   using Team = eigen::Team;
+  using Arithmetic = eigen::FlushDenormals;
   static constexpr bool host_accessible = true;
   static constexpr Index row_block = 1024;  // rows that stay in the caches from one kernel to the next
 

@@ -31,8 +31,8 @@ template <class T>
 ///
 /// Single precision: with n = round(x / ln 2) and r = x - n ln 2, e^x = 2^n e^r. Of the polynomials 1 + r + c_2 r^2 + ... + c_6 r^6
 /// the one used has the smallest relative error for |r| <= ln(2) / 2, 3.1e-9 (Remez); with all rounding the result is within
-/// 1.5 units of 2^-24 of the exact value. Below the logarithm of the smallest normal number x counts as that, and above 88.37 as
-/// 88.37 (2.4e38); NaN stays NaN.
+/// 1.5 units of 2^-24 of the exact value. Below the logarithm of the smallest normal number x counts as that; from 88.376 on, where it
+/// would be 2.4e38, the result is infinity; NaN stays NaN.
 ///
 /// 2^n is one shift, because adding 1.5 2^23 + 127 leaves n + 127 in the lowest bits of the sum. Each step for all registers before
 /// the next one: a step waits for the one before, and processors do not look far enough ahead to find others by themselves.
@@ -43,7 +43,7 @@ template <Index Count>
   constexpr float kShift = 0x1.8p23F + 127;
   V shifted[Count], r[Count], p[Count];
   for (V& value : x)
-    as_array<float>(value, [](auto& values) { values = values.max(-87.336544F).min(88.376259F); });
+    as_array<float>(value, [](auto& values) { values = values.max(-87.336544F).min(89.0F); });
   for (Index i = 0; i < Count; ++i) shifted[i] = x[i] * 1.44269504088896341F + kShift;
   for (Index i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
   for (Index i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0.693359375F;

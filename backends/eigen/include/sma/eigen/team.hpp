@@ -8,12 +8,15 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
+#include <sma/eigen/denormals.hpp>
 #include <sma/eigen/fiber.hpp>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -84,6 +87,8 @@ class Team {
     std::vector<unsigned char> data[2];
     std::size_t uses = 0;
     void* part = nullptr;
+    Index numbers[2] = {};  // that it brings to a meeting, in turn as data
+    std::size_t meetings = 0;
 
     Lane(Team* of, Index lane) : team(of), index(lane) {}
     static void run(void* self) {
@@ -103,6 +108,7 @@ class Team {
   SMA_NOINLINE void run_job(Index lanes, bool coupled, const Job& job) {
     const Index workers = std::min(lanes, threads_);
     if (workers == 1 && !coupled) {
+      const FlushDenormals arithmetic;
       for (Index lane = 0; lane < lanes; ++lane) job(lane, 0);
       return;
     }
@@ -154,6 +160,7 @@ class Team {
   }
 
   void guarded(Index lane, Index worker) {
+    const FlushDenormals arithmetic;  // a fiber has a mode of its own
     try {
       job_(lane, worker);
     } catch (const Abandoned&) {
@@ -174,6 +181,7 @@ class Team {
       lanes_.push_back(std::make_unique<Lane>(this, static_cast<Index>(lanes_.size())));
     for (Index lane = 0; lane < job_lanes_; ++lane) {
       lane_at(lane).uses = 0;
+      lane_at(lane).meetings = 0;
       lane_at(lane).fiber.start(&Lane::run, &lane_at(lane));
     }
     unfinished_ = job_lanes_;
@@ -214,10 +222,16 @@ class Team {
     return over_;
   }
 
-  /// Returns, in every lane, when all lanes are here.
-  void meet(Index lane) {
+  /// Returns, in every lane, when all lanes are here. Throws Error, in every lane, when they bring different counts of numbers.
+  void meet(Index lane, Index numbers) {
+    const std::size_t turn = lane_at(lane).meetings++ % 2;
+    lane_at(lane).numbers[turn] = numbers;
     lane_at(lane).fiber.suspend();
     if (abandoned_) throw Abandoned{};
+    for (Index other = 0; other < job_lanes_; ++other)
+      if (const Index theirs = lane_at(other).numbers[turn]; theirs != numbers)
+        throw Error("ctx.all_reduce: found shards that bring " + std::to_string(std::abs(numbers)) + " and " +
+                    std::to_string(std::abs(theirs)) + " numbers, expected the same number from all");
   }
 
   template <class T>
@@ -228,7 +242,7 @@ class Team {
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (mine.data[turn].size() < bytes) mine.data[turn].resize(bytes);
     std::copy_n(reinterpret_cast<const unsigned char*>(data), bytes, mine.data[turn].data());
-    meet(lane);
+    meet(lane, count);
     for (Index i = 0; i < count; ++i) data[i] = T(0);
     for (Index other = 0; other < job_lanes_; ++other) {
       const T* theirs = reinterpret_cast<const T*>(lane_at(other).data[turn].data());
@@ -239,14 +253,14 @@ class Team {
   template <class T>
   void sum_into(Index lane, T* mine, T* total, Index count) {
     lane_at(lane).part = mine;
-    meet(lane);
+    meet(lane, -count);  // no sum of all_reduce's
     const Index begin = count * lane / job_lanes_;
     const Index end = count * (lane + 1) / job_lanes_;
     for (Index other = 0; other < job_lanes_; ++other) {
       T* theirs = static_cast<T*>(lane_at(other).part);
       for (Index i = begin; i < end; ++i) total[i] += std::exchange(theirs[i], T(0));
     }
-    meet(lane);
+    meet(lane, -count);
   }
 
   static constexpr int kPatience = 200;

@@ -78,7 +78,7 @@ void run(Context<Thrust<System, S>>& ctx, const kernels::ListActive& k) {
 /// Zeros in parallel, whatever the gaps between active rows.
 template <class System, class S, Index Width>
 void run(Context<Thrust<System, S>>& ctx, const kernels::ExtractRows<S, Width>& k) {
-  ctx.launch(kernels::Fill<S>{k.y.data, k.y.rows * Width, S(0)});
+  ctx.launch(kernels::FillRows<S, Width>{S(0), k.y});
   ctx.launch(kernels::ScatterRows<S, Width>{k.x, k.rows, k.weight, k.weight_stride, k.y});
 }
 
