@@ -18,6 +18,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <span>
@@ -34,8 +35,31 @@
 namespace sma {
 
 /// A stored element type of a safetensors file. F16 and BF16 (bfloat16) have no C++ type: they convert when read, and are
-/// written already encoded.
-enum class DType { Bool, U8, I8, I16, U16, F16, BF16, I32, U32, F32, I64, U64, F64 };
+/// written already encoded. C64 and all after it are read and written as bytes alone; F6 and F4 take 6 and 4 bits an element.
+enum class DType {
+  Bool,
+  U8,
+  I8,
+  I16,
+  U16,
+  F16,
+  BF16,
+  I32,
+  U32,
+  F32,
+  I64,
+  U64,
+  F64,
+  C64,
+  F8_E4M3,
+  F8_E5M2,
+  F8_E8M0,
+  F8_E4M3FNUZ,
+  F8_E5M2FNUZ,
+  F6_E2M3,
+  F6_E3M2,
+  F4
+};
 
 /// One tensor of a safetensors file: row-major, in bytes [begin, end) of the file's data.
 struct TensorInfo {
@@ -73,7 +97,7 @@ class SafetensorsFile {
 
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// The tensors' names, in the header's order.
+  /// The tensors' names, in the header's order, which need not be that of their bytes.
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }
 
@@ -84,7 +108,7 @@ class SafetensorsFile {
   [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
 
   /// All elements, converted to T. Floating-point targets round; other targets take only values that they hold exactly,
-  /// anything else throws `Error`.
+  /// anything else throws `Error`, as does a tensor of a dtype that does not convert (C64 and after).
   template <TensorElement T>
     requires(!std::same_as<T, bool>)
   [[nodiscard]] std::vector<T> read(std::string_view name) const;
@@ -100,6 +124,7 @@ class SafetensorsFile {
                                                 const std::vector<std::int64_t>& expected) const;
   template <class T>
   void convert_to(const TensorInfo& tensor, T* to) const;
+  [[noreturn]] void refuse_dtype(const TensorInfo& tensor, DType wanted) const;
   [[noreturn]] void refuse_value(const TensorInfo& tensor, std::size_t i, const char* expected,
                                  DType wanted) const;
 
@@ -111,8 +136,9 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes a safetensors file: tensors one after another in the order of `add`, metadata sorted by key, the header padded
-/// with spaces to a multiple of 8 bytes. Equal input gives equal bytes.
+/// Writes a safetensors file: tensors by falling element size, those of one size in the order of `add`, so that each lies at a
+/// multiple of its element's size; metadata sorted by key; the header padded with spaces to a multiple of 8 bytes. Equal
+/// input gives equal bytes.
 ///
 ///     sma::SafetensorsWriter writer;
 ///     writer.metadata("step", "1000");
@@ -138,10 +164,12 @@ class SafetensorsWriter {
   void write(const std::string& path) const;
 
  private:
-  [[nodiscard]] std::string header() const;
+  [[nodiscard]] std::vector<std::size_t> order() const;
+  [[nodiscard]] std::string header(const std::vector<std::size_t>& order) const;
 
-  std::vector<TensorInfo> tensors_;
+  std::vector<TensorInfo> tensors_;  // begin is 0: where a tensor lies is known when all are
   std::vector<const void*> data_;
+  std::uint64_t bytes_ = 0;  // of all tensors
   std::set<std::string> names_;
   std::map<std::string, std::string> metadata_;
 };
@@ -153,28 +181,38 @@ static_assert(std::endian::native == std::endian::little,
 
 inline constexpr std::uint64_t length_bytes = 8;
 inline constexpr std::uint64_t largest_header = 100'000'000;
-inline constexpr std::size_t largest_rank = 64;
+inline constexpr std::size_t shown_extents = 64;
+inline constexpr std::size_t deepest_nesting = 127;  // what the format's own library reads
 inline constexpr std::string_view metadata_key = "__metadata__";
 
 struct DTypeEntry {
   DType dtype;
   std::string_view name;
-  std::uint64_t size;  // bytes an element
+  std::uint64_t bits;  // an element
 };
 
-inline constexpr std::array<DTypeEntry, 13> dtypes{{{DType::Bool, "BOOL", 1},
-                                                    {DType::U8, "U8", 1},
-                                                    {DType::I8, "I8", 1},
-                                                    {DType::I16, "I16", 2},
-                                                    {DType::U16, "U16", 2},
-                                                    {DType::F16, "F16", 2},
-                                                    {DType::BF16, "BF16", 2},
-                                                    {DType::I32, "I32", 4},
-                                                    {DType::U32, "U32", 4},
-                                                    {DType::F32, "F32", 4},
-                                                    {DType::I64, "I64", 8},
-                                                    {DType::U64, "U64", 8},
-                                                    {DType::F64, "F64", 8}}};
+inline constexpr std::array<DTypeEntry, 22> dtypes{{{DType::Bool, "BOOL", 8},
+                                                    {DType::U8, "U8", 8},
+                                                    {DType::I8, "I8", 8},
+                                                    {DType::I16, "I16", 16},
+                                                    {DType::U16, "U16", 16},
+                                                    {DType::F16, "F16", 16},
+                                                    {DType::BF16, "BF16", 16},
+                                                    {DType::I32, "I32", 32},
+                                                    {DType::U32, "U32", 32},
+                                                    {DType::F32, "F32", 32},
+                                                    {DType::I64, "I64", 64},
+                                                    {DType::U64, "U64", 64},
+                                                    {DType::F64, "F64", 64},
+                                                    {DType::C64, "C64", 64},
+                                                    {DType::F8_E4M3, "F8_E4M3", 8},
+                                                    {DType::F8_E5M2, "F8_E5M2", 8},
+                                                    {DType::F8_E8M0, "F8_E8M0", 8},
+                                                    {DType::F8_E4M3FNUZ, "F8_E4M3FNUZ", 8},
+                                                    {DType::F8_E5M2FNUZ, "F8_E5M2FNUZ", 8},
+                                                    {DType::F6_E2M3, "F6_E2M3", 6},
+                                                    {DType::F6_E3M2, "F6_E3M2", 6},
+                                                    {DType::F4, "F4", 4}}};
 
 constexpr const DTypeEntry& entry_of(DType dtype) { return dtypes[static_cast<std::size_t>(dtype)]; }
 
@@ -183,6 +221,9 @@ static_assert([] {
     if (dtypes[i].dtype != static_cast<DType>(i)) return false;
   return true;
 }());
+
+/// Whether the dtype's elements convert to numbers.
+constexpr bool converts(DType dtype) { return dtype <= DType::F64; }
 
 template <TensorElement T>
 constexpr DType dtype_of() {
@@ -195,23 +236,22 @@ constexpr DType dtype_of() {
   return is_signed ? DType::I64 : DType::U64;
 }
 
-/// Bytes of a tensor; none when an extent is negative, the rank exceeds 64 or the size exceeds 2^63 - 1. A zero extent
-/// does not excuse the others: their product must be countable too.
+/// Bytes of a tensor, 0 where an extent is 0; none when an extent is negative, the elements end inside a byte, or they or
+/// their bytes are more than 2^63 - 1.
 SMA_RARE inline std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& shape, DType dtype) {
   constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
-  if (shape.size() > largest_rank) return std::nullopt;
-  std::uint64_t bytes = entry_of(dtype).size;
-  bool is_empty = false;
+  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 0; }))
+    return std::nullopt;
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
+  std::uint64_t count = 1;
   for (const std::int64_t extent : shape) {
-    if (extent < 0) return std::nullopt;
-    if (extent == 0) {
-      is_empty = true;
-      continue;
-    }
-    if (bytes > largest / static_cast<std::uint64_t>(extent)) return std::nullopt;
-    bytes *= static_cast<std::uint64_t>(extent);
+    if (count > largest / static_cast<std::uint64_t>(extent)) return std::nullopt;
+    count *= static_cast<std::uint64_t>(extent);
   }
-  return is_empty ? 0 : bytes;
+  const std::uint64_t bits = entry_of(dtype).bits;
+  const std::uint64_t rest = count % 8 * bits;  // eight elements are `bits` bytes
+  if (rest % 8 != 0 || count / 8 > (largest - rest / 8) / bits) return std::nullopt;
+  return count / 8 * bits + rest / 8;
 }
 
 /// "[2, 3]"; a shape of hostile rank is cut.
@@ -219,7 +259,7 @@ SMA_RARE inline std::string text_of(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (i > 0) text += ", ";
-    if (i == largest_rank) return text + "...]";
+    if (i == shown_extents) return text + "...]";
     text += std::to_string(shape[i]);
   }
   return text + "]";
@@ -302,14 +342,13 @@ SMA_RARE inline std::string json_string(std::string_view text) {
   return json + "\"";
 }
 
-/// Reads the header. The grammar has a fixed depth of three, so no input makes it recurse, and what it stores is bounded
-/// by the header's own size.
+/// Reads the header. What the format knows has a fixed depth of three and what it does not know is passed over with a list of
+/// open brackets, so no input makes it recurse; what it stores is bounded by a multiple of the header's own size.
 class HeaderParser {
  public:
   HeaderParser(const std::string& path, std::string_view text) : path_(path), text_(text) {}
 
   SMA_RARE void parse() {
-    if (text_.empty() || text_.front() != '{') fail(next(), "'{' as the first byte");
     object([this](std::string name) {
       if (name == metadata_key) {
         parse_metadata();
@@ -354,14 +393,20 @@ class HeaderParser {
     if (!accept(c)) fail(next(), expected);
   }
 
+  /// Takes `word` where it stands next.
+  bool accept_word(std::string_view word) {
+    skip_space();
+    if (text_.substr(at_, word.size()) != word) return false;
+    at_ += word.size();
+    return true;
+  }
+
   template <class OnMember>
   void object(OnMember&& on_member) {
     expect('{', "'{'");
     if (accept('}')) return;
     do {
-      std::string key = string();
-      expect(':', "':'");
-      on_member(std::move(key));
+      on_member(key());
     } while (accept(','));
     expect('}', "',' or '}'");
   }
@@ -374,6 +419,12 @@ class HeaderParser {
       on_element();
     } while (accept(','));
     expect(']', "',' or ']'");
+  }
+
+  std::string key() {
+    std::string name = string();
+    expect(':', "':'");
+    return name;
   }
 
   SMA_RARE std::string string() {
@@ -462,8 +513,71 @@ class HeaderParser {
     return value;
   }
 
+  /// Passes over a value of any kind, as deep as the header and a tensor's entry around it leave room.
+  SMA_RARE void skip_value() {
+    std::string closing;  // of the open brackets, the outermost first
+    do {
+      if (accept('[')) {
+        if (open(closing, ']')) continue;
+      } else if (accept('{')) {
+        if (open(closing, '}')) continue;
+      } else {
+        skip_simple_value();
+      }
+      while (!closing.empty() && !accept(',')) {
+        expect(closing.back(), closing.back() == ']' ? "',' or ']'" : "',' or '}'");
+        closing.pop_back();
+      }
+      if (!closing.empty() && closing.back() == '}') key();
+    } while (!closing.empty());
+  }
+
+  /// Goes into an array or object that ends with `bracket`; false where it is empty, and then passed.
+  bool open(std::string& closing, char bracket) {
+    if (closing.size() + 2 == deepest_nesting)
+      fail("a deeper value", "at most " + std::to_string(deepest_nesting) + " levels");
+    if (accept(bracket)) return false;
+    closing += bracket;
+    if (bracket == '}') key();
+    return true;
+  }
+
+  SMA_RARE void skip_simple_value() {
+    if (accept_word("true") || accept_word("false") || accept_word("null")) return;
+    const char c = at_ < text_.size() ? text_[at_] : '\0';
+    if (c == '"') {
+      string();
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
+      skip_number();
+    } else {
+      fail(next(), "a value");
+    }
+  }
+
+  /// -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
+  SMA_RARE void skip_number() {
+    const auto take = [this](std::string_view any) {
+      const bool stands = at_ < text_.size() && any.find(text_[at_]) != std::string_view::npos;
+      if (stands) ++at_;
+      return stands;
+    };
+    const auto digits = [&] {
+      if (!take("0123456789")) fail(next(), "a digit");
+      while (take("0123456789")) {
+      }
+    };
+    take("-");
+    if (!take("0")) digits();
+    if (take(".")) digits();
+    if (take("eE")) {
+      take("+-");
+      digits();
+    }
+  }
+
   SMA_RARE void parse_metadata() {
     if (std::exchange(has_metadata_, true)) fail("a second '__metadata__'", "one");
+    if (accept_word("null")) return;
     object([this](std::string key) {
       std::string value = string();
       const auto [at, is_new] = metadata.try_emplace(std::move(key), std::move(value));
@@ -488,10 +602,7 @@ class HeaderParser {
         tensor.dtype = dtype();
       } else if (field == "shape") {
         once(has_shape, "shape");
-        array([&] {
-          if (tensor.shape.size() == largest_rank) fail("a longer shape", "a rank of at most 64");
-          tensor.shape.push_back(integer());
-        });
+        array([&] { tensor.shape.push_back(integer()); });
       } else if (field == "data_offsets") {
         once(has_offsets, "data_offsets");
         expect('[', "'['");
@@ -500,7 +611,7 @@ class HeaderParser {
         tensor.end = static_cast<std::uint64_t>(integer());
         expect(']', "']' after two offsets");
       } else {
-        fail("field " + quoted_name(field), "dtype, shape or data_offsets");
+        skip_value();
       }
     });
     if (!has_dtype || !has_shape || !has_offsets)
@@ -529,7 +640,8 @@ class HeaderParser {
     const std::string shape =
         "shape " + text_of(tensor.shape) + " of " + std::string(entry_of(tensor.dtype).name);
     const std::optional<std::uint64_t> bytes = byte_count(tensor.shape, tensor.dtype);
-    if (!bytes) fail(shape, "at most " + std::to_string(std::numeric_limits<std::int64_t>::max()) + " bytes");
+    if (!bytes)
+      fail(shape, "whole bytes, at most " + std::to_string(std::numeric_limits<std::int64_t>::max()));
     const std::string offsets =
         "data_offsets [" + std::to_string(tensor.begin) + ", " + std::to_string(tensor.end) + "]";
     if (tensor.begin > tensor.end) fail(offsets, "an end that is not before the begin");
@@ -613,7 +725,7 @@ struct StoredBF16 {
   }
 };
 
-/// Calls visit with the dtype's storage.
+/// Calls visit with the storage of a dtype that converts.
 template <class Visitor>
 void visit_dtype(DType dtype, Visitor&& visit) {
   switch (dtype) {
@@ -643,6 +755,8 @@ void visit_dtype(DType dtype, Visitor&& visit) {
       return visit(Stored<std::uint64_t>{});
     case DType::F64:
       return visit(Stored<double>{});
+    default:
+      return;
   }
 }
 
@@ -706,7 +820,7 @@ SMA_RARE inline Mapping map_file(const std::string& path) {
 }  // namespace detail::safetensors
 
 inline std::size_t TensorInfo::count() const {
-  return static_cast<std::size_t>((end - begin) / detail::safetensors::entry_of(dtype).size);
+  return static_cast<std::size_t>((end - begin) * 8 / detail::safetensors::entry_of(dtype).bits);
 }
 
 SMA_RARE inline SafetensorsFile SafetensorsFile::open(const std::string& path) {
@@ -785,6 +899,7 @@ SMA_RARE inline const TensorInfo& SafetensorsFile::info_of_shape(
 template <class T>
 void SafetensorsFile::convert_to(const TensorInfo& tensor, T* to) const {
   namespace st = detail::safetensors;
+  if (!st::converts(tensor.dtype)) refuse_dtype(tensor, st::dtype_of<T>());
   const std::size_t count = tensor.count();
   if (count == 0) return;
   const std::byte* const from = data_ + tensor.begin;
@@ -793,7 +908,7 @@ void SafetensorsFile::convert_to(const TensorInfo& tensor, T* to) const {
     return;
   }
   st::visit_dtype(tensor.dtype, [&]<class Storage>(Storage) {
-    const std::size_t size = st::entry_of(tensor.dtype).size;
+    const std::size_t size = st::entry_of(tensor.dtype).bits / 8;
     for (std::size_t i = 0; i < count; ++i) {
       const typename Storage::Value value = Storage::load(from + i * size);
       if constexpr (std::same_as<Storage, st::StoredBool>)
@@ -803,13 +918,20 @@ void SafetensorsFile::convert_to(const TensorInfo& tensor, T* to) const {
   });
 }
 
+SMA_RARE inline void SafetensorsFile::refuse_dtype(const TensorInfo& tensor, DType wanted) const {
+  namespace st = detail::safetensors;
+  throw Error(detail::one_line(path_) + ": tensor " + st::quoted_name(tensor.name) + ": found dtype " +
+              std::string(st::entry_of(tensor.dtype).name) + ", expected one that converts to " +
+              std::string(st::entry_of(wanted).name) + " (this one is read as bytes alone)");
+}
+
 SMA_RARE inline void SafetensorsFile::refuse_value(const TensorInfo& tensor, std::size_t i,
                                                    const char* expected, DType wanted) const {
   namespace st = detail::safetensors;
   const st::DTypeEntry& entry = st::entry_of(tensor.dtype);
   std::string found;
   st::visit_dtype(tensor.dtype, [&]<class Storage>(Storage) {
-    found = st::text_of_value(Storage::load(data_ + tensor.begin + i * entry.size));
+    found = st::text_of_value(Storage::load(data_ + tensor.begin + i * entry.bits / 8));
   });
   throw Error(detail::one_line(path_) + ": tensor " + st::quoted_name(tensor.name) + ": found " + found +
               " at element " + std::to_string(i) + " of " + std::string(entry.name) + ", expected " +
@@ -834,14 +956,14 @@ SMA_RARE inline void SafetensorsWriter::add(std::string name, DType dtype, std::
   require(!names_.contains(name), "a second tensor of this name", "one");
   const std::optional<std::uint64_t> bytes = st::byte_count(shape, dtype);
   require(bytes.has_value(), "shape " + st::text_of(shape) + " of " + std::string(st::entry_of(dtype).name),
-          "at most 64 extents, none negative, of together less than 2^63 bytes");
+          "no negative extent, and whole bytes, less than 2^63");
   require(data != nullptr || *bytes == 0, "a null pointer", "data");
-  const std::uint64_t begin = tensors_.empty() ? 0 : tensors_.back().end;
-  require(*bytes <= std::numeric_limits<std::int64_t>::max() - begin, "a tensor that ends after 2^63 bytes",
+  require(*bytes <= std::numeric_limits<std::int64_t>::max() - bytes_, "a tensor that ends after 2^63 bytes",
           "less than 2^63 bytes in the file");
+  bytes_ += *bytes;
   names_.insert(name);
   data_.push_back(data);
-  tensors_.push_back({std::move(name), dtype, std::move(shape), begin, begin + *bytes});
+  tensors_.push_back({std::move(name), dtype, std::move(shape), 0, *bytes});
 }
 
 SMA_RARE inline void SafetensorsWriter::metadata(std::string key, std::string value) {
@@ -852,8 +974,18 @@ SMA_RARE inline void SafetensorsWriter::metadata(std::string key, std::string va
   metadata_.insert_or_assign(std::move(key), std::move(value));
 }
 
+/// Which tensor is the first in the file, the second, ...
+SMA_RARE inline std::vector<std::size_t> SafetensorsWriter::order() const {
+  const auto bits = [this](std::size_t i) { return detail::safetensors::entry_of(tensors_[i].dtype).bits; };
+  std::vector<std::size_t> order(tensors_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&bits](std::size_t a, std::size_t b) { return bits(a) > bits(b); });
+  return order;
+}
+
 /// The 8 bytes of length and the padded JSON.
-SMA_RARE inline std::string SafetensorsWriter::header() const {
+SMA_RARE inline std::string SafetensorsWriter::header(const std::vector<std::size_t>& order) const {
   namespace st = detail::safetensors;
   std::string json(st::length_bytes, '\0');
   json += '{';
@@ -867,12 +999,15 @@ SMA_RARE inline std::string SafetensorsWriter::header() const {
     json += '}';
     separator = ",";
   }
-  for (const TensorInfo& tensor : tensors_) {
+  std::uint64_t begin = 0;
+  for (const std::size_t which : order) {
+    const TensorInfo& tensor = tensors_[which];
     json += separator + st::json_string(tensor.name) + ":{\"dtype\":\"" +
             std::string(st::entry_of(tensor.dtype).name) + "\",\"shape\":[";
     for (std::size_t i = 0; i < tensor.shape.size(); ++i)
       json += (i > 0 ? "," : "") + std::to_string(tensor.shape[i]);
-    json += "],\"data_offsets\":[" + std::to_string(tensor.begin) + "," + std::to_string(tensor.end) + "]}";
+    json += "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(begin + tensor.end) + "]}";
+    begin += tensor.end;
     separator = ",";
   }
   json += '}';
@@ -884,15 +1019,15 @@ SMA_RARE inline std::string SafetensorsWriter::header() const {
 
 SMA_RARE inline void SafetensorsWriter::write(const std::string& path) const {
   namespace st = detail::safetensors;
-  const std::string head = header();
+  const std::vector<std::size_t> which = order();
+  const std::string head = header(which);
   if (head.size() - st::length_bytes > st::largest_header)
     throw Error(detail::one_line(path) + ": found a header of " +
                 std::to_string(head.size() - st::length_bytes) + " bytes to write, expected at most " +
                 std::to_string(st::largest_header));
   AtomicFile file(path);
   file.write(head.data(), head.size());
-  for (std::size_t i = 0; i < tensors_.size(); ++i)
-    file.write(data_[i], static_cast<std::size_t>(tensors_[i].end - tensors_[i].begin));
+  for (const std::size_t i : which) file.write(data_[i], static_cast<std::size_t>(tensors_[i].end));
   file.commit();
 }
 
