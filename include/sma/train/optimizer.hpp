@@ -45,9 +45,9 @@ struct AdamUpdate {
   T beta1, beta2;
   T step_size;        // lr / (1 - beta1^t)
   T root_correction;  // sqrt(1 - beta2^t)
-  T epsilon;
-  T decay;      // 1 - lr * weight_decay
-  T rectified;  // RAdam's r_t; 1 for AdamW; < 0: no second moment
+  T epsilon;          // added to sqrt(v) / root_correction
+  T decay;            // 1 - lr * weight_decay
+  T rectified;        // RAdam's r_t; 1 for AdamW; < 0: no second moment
 
   /// The same for some of the parameters.
   [[nodiscard]] AdamUpdate part(Index begin, Index count) const {
@@ -75,7 +75,7 @@ struct AdamUpdate {
 }  // namespace kernels
 
 /// Hyper-parameters of AdamW (Loshchilov and Hutter, 2019) and RAdam (Liu et al., 2020). Weight decay is decoupled and
-/// applies to every parameter: w <- (1 - lr * weight_decay) w - lr * m_hat / (sqrt(v_hat) + epsilon).
+/// applies to every parameter. PyTorch starts from beta2 = 0.999, and AdamW from weight_decay = 0.01.
 struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.98;
@@ -83,14 +83,22 @@ struct AdamOptions {
   double weight_decay = 0.0;
 };
 
-/// The factor that brings a gradient of norm `norm` down to `limit`; 1 when it is below or `limit` is not positive.
-/// PyTorch: clip_grad_norm_.
+/// The factor that brings a gradient of norm `norm` down to `limit`, min(1, limit / (norm + 1e-6)); NaN when the norm is.
+/// 1 when `limit` is not positive: no clipping. PyTorch: clip_grad_norm_, which takes a limit of 0 at its word.
 inline double clip_factor(double norm, double limit) {
-  return limit > 0 ? std::min(1.0, limit / (norm + 1e-6)) : 1.0;
+  if (!(limit > 0)) return 1.0;
+  const double factor = limit / (norm + 1e-6);
+  return factor > 1.0 ? 1.0 : factor;
 }
 
-/// Adam with decoupled weight decay over a network's one parameter buffer: one fused loop a step. The moments are two
-/// buffers of the same layout. PyTorch: optim.AdamW; with `Rectified`, optim.RAdam(decoupled_weight_decay=True).
+/// Adam with decoupled weight decay over a network's one parameter buffer: one fused loop a step. The moments m and v are two
+/// buffers of the same layout. At update t, with gradient g times the clip,
+///
+///     m <- beta1 m + (1 - beta1) g,   v <- beta2 v + (1 - beta2) g^2,   w <- (1 - lr weight_decay) w - lr m_hat u
+///
+/// where m_hat = m / (1 - beta1^t), c = 1 - beta2^t, and u = 1 / (sqrt(v / c) + epsilon). `Rectified` has epsilon inside the
+/// correction, u = r_t sqrt(c) / (sqrt(v) + epsilon), or u = 1 while the variance of v is not tractable (r_t: Liu et al.,
+/// algorithm 2). PyTorch: optim.AdamW; with `Rectified`, optim.RAdam(decoupled_weight_decay=True).
 template <class Net, bool Rectified = false>
 class Adam {
  public:
@@ -122,14 +130,15 @@ class Adam {
     const auto t = static_cast<double>(steps_);
     const double correction1 = 1.0 - std::pow(options_.beta1, t);
     const double correction2 = 1.0 - std::pow(options_.beta2, t);
+    const double root = std::sqrt(correction2);
+    const double epsilon = Rectified ? options_.epsilon / root : options_.epsilon;
     const auto s = [](double x) { return static_cast<Scalar>(x); };
-    net_.for_each_index(
-        Net::parameter_count,
-        kernels::AdamUpdate<Scalar>{net_.parameters().data(), net_.gradients().data(), first_.data(),
-                                    second_.data(), Net::parameter_count, s(clip), s(options_.beta1),
-                                    s(options_.beta2), s(lr / correction1), s(std::sqrt(correction2)),
-                                    s(options_.epsilon), s(1.0 - lr * options_.weight_decay),
-                                    s(Rectified ? rectification(t, correction2) : 1.0)});
+    net_.for_each_index(Net::parameter_count,
+                        kernels::AdamUpdate<Scalar>{
+                            net_.parameters().data(), net_.gradients().data(), first_.data(), second_.data(),
+                            Net::parameter_count, s(clip), s(options_.beta1), s(options_.beta2),
+                            s(lr / correction1), s(root), s(epsilon), s(1.0 - lr * options_.weight_decay),
+                            s(Rectified ? rectification(t, correction2) : 1.0)});
   }
 
   [[nodiscard]] std::span<Scalar> first_moment() {
