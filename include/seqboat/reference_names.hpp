@@ -24,6 +24,8 @@
 /// | router.attention.*, attention.*     | * (mx_proj, h_proj, gamma, ...)    |
 /// | feed_forward.{norm, up, down}.*     | nffn.{norm.norm, fc1, fc2}.*       |
 ///
+/// The embedding of real numbers has a weight of shape (W) there, (W, 1) here.
+///
 /// Layers stand under `encoder.layers.<i>.mega_layer.` in classifiers and `layers.<i>.slag_layer.` in language models.
 namespace seqboat {
 
@@ -61,7 +63,8 @@ struct ReferenceOptions {
 };
 
 /// Sets the network's parameters and running statistics to those of a file under the reference's names. Throws `Error` that
-/// names the file and the tensor when one is missing, has another shape, or is not the network's; nothing is changed then.
+/// names the file and the tensor when one is missing, has another shape (extents of 1 at its end aside), or is not the network's;
+/// nothing is changed then.
 /// PyTorch: load_state_dict(strict=True).
 template <class Net>
 void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceOptions& options = {});
@@ -112,7 +115,11 @@ inline std::string reference_name_in_layer(std::string_view path, const std::str
                    "', expected a tensor of a SeqBoat layer");
 }
 
-inline std::string reference_name(const sma::TensorEntry& entry, ReferenceKind kind) {
+inline constexpr std::string_view kEmbeddingWeight = "encoder.embed_tokens.weight";
+inline constexpr std::string_view kEmbeddingBias =
+    "encoder.embed_tokens.bias";  // of real numbers, not of tokens
+
+inline std::string reference_name(const sma::TensorEntry& entry, ReferenceKind kind, bool embeds_numbers) {
   std::string_view path = entry.name;
   switch (kind) {
     case ReferenceKind::classifier:
@@ -120,8 +127,7 @@ inline std::string reference_name(const sma::TensorEntry& entry, ReferenceKind k
         const std::string layer = "encoder.layers." + take_layer_number(path);
         return layer + reference_name_in_layer(path, "mega_layer.");
       }
-      if (path == "encoder.embed_tokens.weight" && entry.shape.size() == 2)
-        return "encoder.embed_tokens.embed.weight";
+      if (path == kEmbeddingWeight && !embeds_numbers) return "encoder.embed_tokens.embed.weight";
       if (take_prefix(path, "encoder.final_norm.")) return joined("encoder.final_norm.norm.", path);
       return std::string(path);
     case ReferenceKind::language_model:
@@ -141,8 +147,13 @@ inline std::vector<ReferenceSlice> reference_slices(const std::vector<sma::Tenso
                                                     ReferenceKind kind) {
   std::vector<ReferenceSlice> slices;
   std::map<std::string, const sma::TensorEntry*, std::less<>> configurators;
+  const bool embeds_numbers = std::any_of(entries.begin(), entries.end(), [](const sma::TensorEntry& entry) {
+    return entry.name == kEmbeddingBias;
+  });
   for (const sma::TensorEntry& entry : entries) {
-    slices.push_back({entry, reference_name(entry, kind), {entry.shape.begin(), entry.shape.end()}, 0});
+    slices.push_back(
+        {entry, reference_name(entry, kind, embeds_numbers), {entry.shape.begin(), entry.shape.end()}, 0});
+    if (embeds_numbers && entry.name == kEmbeddingWeight) slices.back().shape = {entry.size};  // not (W, 1)
     if (entry.name.find("router.configurator.") != std::string::npos)
       configurators[slices.back().name] = &entry;
   }
@@ -171,7 +182,7 @@ void read_slices(const sma::SafetensorsFile& file, const std::string& prefix,
                            ? static_cast<Index>(file.info(prefix + slice.name).count())
                            : Index{0};
     whole.resize(static_cast<std::size_t>(size));
-    file.read_into(prefix + slice.name, whole.data(), slice.shape);
+    sma::detail::read_tensor(file, prefix + slice.name, whole.data(), slice.shape);
     std::copy_n(whole.data() + slice.first, slice.entry.size, values.data() + slice.entry.offset);
   }
 }
@@ -235,7 +246,8 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
     std::string_view name = full;
     if (!detail::take_prefix(name, options.prefix)) continue;
     if (!known.contains(name) && !detail::is_reference_constant(name))
-      throw sma::Error(file.path() + ": found tensor '" + full + "', expected only the network's " +
+      throw sma::Error(sma::detail::one_line(file.path()) + ": found tensor " +
+                       sma::detail::safetensors::quoted_name(full) + ", expected only the network's " +
                        std::to_string(known.size()) + " tensors: weights of another model");
   }
   net.set_parameters(weights);
@@ -250,7 +262,7 @@ void save_reference(Net& net, const std::string& path) {
   tensors.add(reference_buffers<Description>(), sma::detail::host_copy<Net>(net.buffers()));
   sma::SafetensorsWriter file;
   for (const auto& [name, whole] : tensors.by_name) file.add(name, whole.shape, whole.values.data());
-  file.metadata("format", "pt");
+  sma::detail::add_origin(file);
   file.write(path);
 }
 

@@ -4,6 +4,7 @@
 #include <sma/eigen.hpp>
 #include <sma/modules/activation.hpp>
 #include <sma/modules/embedding.hpp>
+#include <sma/modules/linear.hpp>
 #include <support/laws.hpp>
 
 using sma::Index;
@@ -34,6 +35,30 @@ TEST_CASE("a token embedding is the token's row times the scale, and padding tok
   laws::check_close(pass.y, y, 1e-15, "output");
   laws::check_close(pass.gradients, gradient, 1e-15, "gradient");
   CHECK(pass.gradients[2 * 4] == 0.0);
+}
+
+TEST_CASE("the padding token's row starts at zero, and the other rows as without padding, tied or not") {
+  const auto check = [](const auto& padded, const auto& plain) {
+    REQUIRE(padded.parameters().size() == 28);
+    for (std::size_t i = 0; i < 28; ++i) {
+      CHECK(plain.parameters()[i] != 0.0);
+      CHECK(padded.parameters()[i] == (i / 4 == 2 ? 0.0 : plain.parameters()[i]));
+    }
+  };
+  check(sma::Network<sma::TokenEmbedding<7, 4, 1, 2>, Double>(sma::Seed{1}),
+        sma::Network<sma::TokenEmbedding<7, 4>, Double>(sma::Seed{1}));
+  check(sma::Network<sma::TiedEmbedding<7, sma::Tanh<4>, 4, 2>, Double>(sma::Seed{1}),
+        sma::Network<sma::TiedEmbedding<7, sma::Tanh<4>>, Double>(sma::Seed{1}));
+}
+
+TEST_CASE("an embedding of real numbers has the shapes of a linear map from one number") {
+  const auto real = sma::parameter_entries<sma::RealEmbedding<4>>();
+  const auto linear = sma::parameter_entries<sma::Linear<1, 4>>();
+  REQUIRE(real.size() == linear.size());
+  for (std::size_t i = 0; i < real.size(); ++i) {
+    CHECK(real[i].name == linear[i].name);
+    CHECK(real[i].shape == linear[i].shape);
+  }
 }
 
 TEST_CASE("an embedding of real numbers is x w + b and obeys the laws") {

@@ -301,6 +301,30 @@ TEST_CASE("tensors outside the prefix are not looked at, and the reference's con
   laws::check_same_bits(laws::buffers_of(net), buffers, "running statistics");
 }
 
+TEST_CASE(
+    "a weight of real numbers is (W) in the reference and loads as (W, 1) too, which a linear map from one "
+    "number has") {
+  using M = seqboat::Classifier<PixelModel>;
+  const auto slices = seqboat::reference_parameters<M>();
+  CHECK(slices.front().name == "encoder.embed_tokens.weight");
+  CHECK(slices.front().entry.shape == std::vector<Index>{4, 1});
+  CHECK(slices.front().shape == std::vector<std::int64_t>{4});
+
+  const TemporaryFile good("good");
+  const TemporaryFile other("other");
+  Network<M> source{sma::Seed{1}};
+  laws::randomize(source, 1);
+  seqboat::save_reference(source, good.path());
+  const auto file = sma::SafetensorsFile::open(good.path());
+  CHECK(file.metadata() == std::map<std::string, std::string>{{"format", "pt"}, {"writer", "seqboat"}});
+  Copy copy(file);
+  copy.shapes.at("encoder.embed_tokens.weight") = {4, 1};
+  copy.write(other.path());
+  Network<M> net{sma::Seed{2}};
+  seqboat::load_reference(net, sma::SafetensorsFile::open(other.path()));
+  laws::check_same_bits(laws::parameters_of(net), laws::parameters_of(source), "parameters");
+}
+
 TEST_CASE("a network that the reference does not have has no names there") {
   const auto message =
       message_of([] { seqboat::reference_parameters<sma::Chain<sma::Linear<4, 4>, sma::LayerNorm<4>>>(); });

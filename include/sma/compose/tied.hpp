@@ -28,7 +28,8 @@ constexpr bool check_tied() {
 }  // namespace detail
 
 /// logits = Body(scale * E[token]) E^T: one matrix E (Vocabulary, Width) reads tokens and writes logits; scale is the root
-/// of `SquaredScale`; look-ups of token `Padding` (-1: none) leave no gradient. tokens (rows, 1), logits (rows, Vocabulary).
+/// of `SquaredScale`; the row of token `Padding` (-1: none) starts at 0, and its look-ups leave no gradient.
+/// tokens (rows, 1), logits (rows, Vocabulary).
 /// Parameters: "embed_tokens.weight" and Body's.
 template <Index Vocabulary, class Body, Index SquaredScale = detail::input_width_of<Body>(),
           Index Padding = -1>

@@ -117,10 +117,10 @@ struct RowDotTerm {  // sum over a row of a * b, as a column sum over one column
 
 }  // namespace kernels
 
-/// y = scale * E[token]. tokens (rows, 1) in 0..Vocabulary-1, y (rows, Width), E (Vocabulary, Width) ~ N(0, Width^-1/2).
-/// scale is the root of `SquaredScale`: 1, or Width for language models. Look-ups of token `Padding` (-1: none) leave no
-/// gradient. The network checks tokens before a step and throws `Error` for one out of range.
-/// PyTorch: nn.Embedding(Vocabulary, Width, padding_idx=Padding).
+/// y = scale * E[token]. tokens (rows, 1) in 0..Vocabulary-1, y (rows, Width), E (Vocabulary, Width).
+/// scale is the root of `SquaredScale`: 1, or Width for language models. E starts at N(0, Width^-1/2), the row of token
+/// `Padding` (-1: none) at 0, and look-ups of that token leave no gradient. The network checks tokens before a step and throws
+/// `Error` for one out of range. PyTorch: nn.Embedding(Vocabulary, Width, padding_idx=Padding), which starts at N(0, 1).
 template <Index Vocabulary, Index Width, Index SquaredScale = 1, Index Padding = -1>
 struct TokenEmbedding {
   static constexpr Index input_width = 1;
@@ -128,8 +128,15 @@ struct TokenEmbedding {
   static constexpr bool rowwise = true;
   static constexpr bool takes_tokens = true;
   static constexpr Index vocabulary = Vocabulary;
-  using Parameters =
-      sma::Parameters<Param<"weight", Shape<Vocabulary, Width>, init::InverseRootNormal<Width>>>;
+
+  /// The padding row's numbers are drawn too, so that the other rows do not depend on `Padding`.
+  struct InitialTable {
+    static double value(RandomSequence& random, Index i) {
+      const double drawn = init::InverseRootNormal<Width>::value(random, i);
+      return i / Width == Padding ? 0.0 : drawn;
+    }
+  };
+  using Parameters = sma::Parameters<Param<"weight", Shape<Vocabulary, Width>, InitialTable>>;
 
   template <class S>
   struct Saved {
@@ -156,13 +163,14 @@ struct TokenEmbedding {
   }
 };
 
-/// y = x w + b for one real number a row (a pixel, a sample). w ~ N(0, 1), b ~ N(0, .1). PyTorch: nn.Linear(1, Width).
+/// y = x w^T + b for one real number a row (a pixel, a sample). x (rows, 1), y (rows, Width), w (Width, 1), b (Width).
+/// w starts at N(0, 1), b at N(0, .1). PyTorch: nn.Linear(1, Width), which starts elsewhere.
 template <Index Width>
 struct RealEmbedding {
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Width;
   static constexpr bool rowwise = true;
-  using Parameters = sma::Parameters<Param<"weight", Shape<Width>, init::Normal<std::ratio<1>>>,
+  using Parameters = sma::Parameters<Param<"weight", Shape<Width, 1>, init::Normal<std::ratio<1>>>,
                                      Param<"bias", Shape<Width>, init::Normal<std::ratio<1, 10>>>>;
 
   template <class S>

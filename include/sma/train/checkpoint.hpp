@@ -36,14 +36,43 @@ void add_entries(SafetensorsWriter& file, const std::string& prefix, const std::
     file.add(prefix + entry.name, shape_of(entry), data + entry.offset);
 }
 
+/// Extents of 1 at a shape's end say nothing about where its elements lie.
+inline bool same_but_for_ones_at_the_end(std::vector<std::int64_t> a, std::vector<std::int64_t> b) {
+  for (auto* shape : {&a, &b})
+    while (!shape->empty() && shape->back() == 1) shape->pop_back();
+  return a == b;
+}
+
+/// As `SafetensorsFile::read_into`, but a file's (W) stands for (W, 1) and the other way round: one number a row was once
+/// embedded by a weight of shape (W), and still is in other implementations.
+template <class S>
+void read_tensor(const SafetensorsFile& file, const std::string& name, S* to,
+                 const std::vector<std::int64_t>& shape) {
+  const std::vector<std::int64_t>& found = file.info(name).shape;
+  file.read_into(name, to, same_but_for_ones_at_the_end(found, shape) ? found : shape);
+}
+
 template <class S>
 void read_entries(const SafetensorsFile& file, const std::string& prefix,
                   const std::vector<TensorEntry>& entries, S* data) {
   for (const TensorEntry& entry : entries)
-    file.read_into(prefix + entry.name, data + entry.offset, shape_of(entry));
+    read_tensor(file, prefix + entry.name, data + entry.offset, shape_of(entry));
 }
 
-/// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model.
+/// The name of PyTorch's count of batches beside a running mean, which nothing here needs; the buffer's own name otherwise.
+inline std::string batch_counter_beside(const std::string& buffer) {
+  const std::size_t last = buffer.rfind('.') + 1;  // 0 where there is no '.'
+  return buffer.substr(last) == "running_mean" ? buffer.substr(0, last) + "num_batches_tracked" : buffer;
+}
+
+/// What a file says of itself: whose tensor names and layouts these are, as loaders of PyTorch's world ask, and who wrote it.
+inline void add_origin(SafetensorsWriter& file) {
+  file.metadata("format", "pt");
+  file.metadata("writer", "seqboat");
+}
+
+/// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model. PyTorch's counters
+/// beside the model's running statistics are no strangers.
 SMA_NOINLINE SMA_RARE inline void check_no_strangers(const SafetensorsFile& file,
                                                      const std::vector<TensorEntry>& parameters,
                                                      const std::vector<TensorEntry>& buffers) {
@@ -53,11 +82,14 @@ SMA_NOINLINE SMA_RARE inline void check_no_strangers(const SafetensorsFile& file
     known.insert(kFirstMoment + entry.name);
     known.insert(kSecondMoment + entry.name);
   }
-  for (const TensorEntry& entry : buffers) known.insert(entry.name);
+  for (const TensorEntry& entry : buffers) {
+    known.insert(entry.name);
+    known.insert(batch_counter_beside(entry.name));
+  }
   for (const auto& name : file.names())
     if (!known.contains(std::string_view(name)))
-      throw Error(file.path() + ": found tensor '" + std::string(name) +
-                  "', expected only this model's tensors: a checkpoint of another model");
+      throw Error(one_line(file.path()) + ": found tensor " + safetensors::quoted_name(name) +
+                  ", expected only this model's tensors: a checkpoint of another model");
 }
 
 /// What a network has in host memory, and under which names.
@@ -84,7 +116,7 @@ template <class S>
 SMA_NOINLINE SMA_RARE void write_weights(const std::string& path, const HostTensors<S>& host) {
   SafetensorsWriter file;
   add_tensors(file, host);
-  file.metadata("format", "seqboat");
+  add_origin(file);
   file.write(path);
 }
 
@@ -106,7 +138,7 @@ SMA_NOINLINE SMA_RARE void write_checkpoint(const std::string& path, const HostT
   add_entries(file, kSecondMoment, host.parameter_entries, moments.second.data());
   file.add(kTrainingCounters, {4}, counters);
   file.add(kTrainingNumbers, {2}, numbers);
-  file.metadata("format", "seqboat");
+  add_origin(file);
   file.write(path);
 }
 
@@ -140,14 +172,16 @@ SMA_NOINLINE SMA_RARE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
 
 }  // namespace detail
 
-/// Writes weights and running statistics as a safetensors file, aside and renamed. Names are the parameter paths.
+/// Writes weights and running statistics as a safetensors file, aside and renamed. Names are the parameter paths; linear maps,
+/// norms and embeddings have PyTorch's names and shapes.
 template <class Net>
 SMA_RARE void save_weights(Net& net, const std::string& path) {
   detail::write_weights(path, detail::host_tensors(net));
 }
 
-/// Reads what `save_weights` or `save_checkpoint` wrote. Throws `Error` that names the file, the tensor, what was found and
-/// what was expected; the network is then unchanged.
+/// Reads what `save_weights` or `save_checkpoint` wrote, or a state_dict of the same names. Shapes may differ by extents of 1
+/// at the end; `num_batches_tracked` beside batch norm's statistics is left alone. Throws `Error` that names the file, the
+/// tensor, what was found and what was expected; the network is then unchanged.
 template <class Net>
 SMA_RARE void load_weights(Net& net, const std::string& path) {
   const auto file = SafetensorsFile::open(path);
