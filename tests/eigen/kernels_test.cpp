@@ -396,8 +396,9 @@ void check_layer_norm() {
   }
 }
 
+/// Positions are multiples of 3, so that some pairs lie exactly where the table ends.
 template <class T>
-using Simple = sma::kernels::SimpleBias<T, 40>;
+using Simple = sma::kernels::SimpleBias<T, 39>;
 template <class T>
 using Local = sma::kernels::LocalBias<T, 4>;
 template <class T>
@@ -473,6 +474,22 @@ TEST_CASE_TEMPLATE("rows that are written past the caches are the others, wherev
                    double) {
   check_streaming<T, 20>();
   check_streaming<T, 64>();
+}
+
+TEST_CASE("rows are written past the caches where they are many, whole lines and next to each other") {
+  constexpr Index kEnough = sma::eigen::kStreamedBytes / (8 * static_cast<Index>(sizeof(float)));
+  alignas(64) static float data[32];
+  const auto streams = [](float* at, Index rows, Index stride) {
+    return sma::eigen::streams(sma::Rows<float, 8>{at, rows, stride});
+  };
+#ifdef __SSE2__
+  CHECK(streams(data, kEnough, 8));
+  CHECK(streams(data + 4, kEnough, 8));
+#endif
+  CHECK_FALSE(streams(data, kEnough - 1, 8));
+  CHECK_FALSE(streams(data + 1, kEnough, 8));
+  CHECK_FALSE(streams(data, kEnough, 12));  // columns of wider rows
+  CHECK_FALSE(sma::eigen::streams(sma::Rows<float, 7>{data, 2 * kEnough}));
 }
 
 TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, double) {

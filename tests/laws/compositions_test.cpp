@@ -27,7 +27,44 @@ void check() {
   laws::check_reach<M, sma::Eigen<double>>(kLengths, 3);
 }
 
+/// A batch in another order of its sequences.
+template <class M>
+void check_order(const laws::Lengths& lengths, const std::vector<std::size_t>& order) {
+  using Net = sma::Network<M, sma::Eigen<double>>;
+  Net net(sma::Seed{1}, {.threads = 1, .lanes = 3});
+  laws::randomize(net, 1);
+  const auto buffers = laws::buffers_of(net);
+  const auto x = laws::random_input<Net>(lengths, 1);
+  const auto dy = laws::random_output_gradient<Net>(lengths, 1);
+  const sma::Sequences s = x.sequences();
+  const auto expected = laws::train(net, x, dy);
+  const auto reordered = [&](const auto& values, Index width) {
+    std::vector<double> to;
+    for (const std::size_t q : order) {
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(s.begin(static_cast<Index>(q)) * width);
+      to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(lengths[q] * width));
+    }
+    return to;
+  };
+  laws::Lengths other_lengths;
+  for (const std::size_t q : order) other_lengths.push_back(lengths[q]);
+  laws::Input<Net> other{std::span<const Index>(other_lengths)};
+  std::ranges::copy(reordered(x.values(), Net::input_width), other.values().begin());
+  net.set_buffers(buffers);
+  const auto found = laws::train(net, other, reordered(dy, Net::output_width));
+  laws::check_close(found.y, reordered(expected.y, Net::output_width), 1e-12, "output");
+  laws::check_close(found.dx, reordered(expected.dx, Net::input_width), 1e-12, "input gradient");
+  laws::check_close(found.gradients, expected.gradients, 1e-12, "parameter gradients");
+  laws::check_close(found.buffers, expected.buffers, 1e-12, "running statistics");
+}
+
 }  // namespace
+
+TEST_CASE("a batch that is coupled is the same in any order of its sequences") {
+  using M = sma::Chain<Map, sma::Repeat<2, sma::Residual<sma::Chain<sma::BatchNorm<kWidth>, Near>>>, Map>;
+  check_order<M>({23, 0, 1, 70, 9}, {3, 0, 4, 1, 2});
+  check_order<M>({23, 0, 1, 70, 9}, {4, 3, 2, 1, 0});
+}
 
 TEST_CASE("a chain of parts that remake, forget and keep keeps the contract") {
   check<sma::Chain<sma::LayerNorm<kWidth>, Map, sma::SiLU<kWidth>, Drop, Near, sma::Tanh<kWidth>>>();

@@ -36,7 +36,14 @@ struct Bidirectional : Causal {
 
 constexpr laws::Decision kDecisions[] = {laws::Decision::mixed, laws::Decision::none, laws::Decision::all};
 
+struct Skipping : sma::Router<sma::LatentConfigurator<6, sma::Switch, sma::Confidence>, sma::SkipBranch,
+                              sma::Branch<"map", sma::Linear<6, 6>>> {};
+
 }  // namespace
+
+TEST_CASE("a router reads no gradient of a branch that runs nothing") {
+  laws::check_gradients<Skipping, Double>({9, 0, 4}, 5);
+}
 
 TEST_CASE("fresh memory is full of NaN here") {
   sma::Context<Double> ctx;

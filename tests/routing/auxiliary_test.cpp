@@ -87,7 +87,39 @@ void check_loss_gradients(std::uint64_t seed) {
                                       [&](auto& net) { net.settings().auxiliary = weights; });
 }
 
+/// All logits are `logit`: the z-loss of a step, and its slope.
+template <class Rule, class Estimator>
+void check_far_logits(double logit, double z_loss) {
+  using R = Mixture<Rule, Estimator>;
+  using Net = sma::Network<R, Backend>;
+  Net net(sma::Seed{1});
+  std::vector<double> w(static_cast<std::size_t>(Net::parameter_count));
+  const auto entries = sma::parameter_entries<R>();
+  for (const sma::TensorEntry& entry : entries)
+    if (entry.name == "configurator.bias")
+      std::fill_n(w.begin() + static_cast<std::ptrdiff_t>(entry.offset), entry.size, logit);
+  net.set_parameters(w);
+  net.settings().auxiliary = {.load_balance = 1, .z_loss = 1, .budget = 1, .budget_target = 0.3};
+  const auto x = laws::random_input<Net>({5, 2}, 1);
+  const auto pass = laws::train(net, x, std::vector<double>(7 * 4, 0.0));
+  for (const sma::TensorEntry& entry : sma::metric_entries<R>())
+    if (entry.name == "configurator.z_loss")
+      CHECK(net.metric_values()[static_cast<std::size_t>(entry.offset)] ==
+            doctest::Approx(z_loss).epsilon(1e-12));
+  for (const double metric : pass.metrics) CHECK(std::isfinite(metric));
+  for (const double gradient : pass.gradients) CHECK(std::isfinite(gradient));
+}
+
 }  // namespace
+
+TEST_CASE("losses and gradients of far logits are finite, in every gate") {
+  const auto squared = [](double value) { return value * value; };
+  for (const double logit : {-800.0, 800.0}) {
+    check_far_logits<sma::Independent, sma::Confidence>(logit, 3 * squared(logit + std::log(2.0)));
+    check_far_logits<sma::Switch, sma::Confidence>(logit, squared(logit + std::log(3.0)));
+    check_far_logits<sma::Independent, sma::SigmoidConfidence>(logit, logit > 0 ? 3 * squared(logit) : 0.0);
+  }
+}
 
 TEST_CASE("auxiliary losses are their formulas") {
   check_losses<sma::Independent, sma::Confidence>(1);

@@ -119,6 +119,15 @@ TEST_CASE("a tie skips") {
   CHECK(active[1] == 1);
 }
 
+TEST_CASE("a probability that is the threshold skips") {
+  std::uint8_t active[3] = {7, 7, 7};
+  const double p[3] = {0.75, std::nextafter(0.75, 1.0), std::nextafter(0.75, 0.0)};
+  sma::Threshold<std::ratio<3, 4>>::select<double, 3>(p, active);
+  CHECK(active[0] == 0);
+  CHECK(active[1] == 1);
+  CHECK(active[2] == 0);
+}
+
 TEST_CASE("of equals the best K take the first") {
   std::uint8_t active[4];
   const double p[4] = {0.2, 0.3, 0.3, 0.2};

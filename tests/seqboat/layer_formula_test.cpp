@@ -37,7 +37,27 @@ struct CausalDropsAll : DropsAll {
   static constexpr bool causal = true;
 };
 
+struct Reluctant : Tiny {
+  using temperature_scale = std::ratio<3, 10>;
+  using act_bias = std::ratio<1, 2>;
+};
+
 }  // namespace
+
+TEST_CASE("a layer's temperature scale and bias against running are its configurator's") {
+  sma::Network<seqboat::Layer<Reluctant>, Backend> net{sma::Seed{1}};
+  CHECK(tensor(net, "router.configurator.temp")[0] == doctest::Approx(std::log(0.3 * 2)).epsilon(1e-15));
+  set_tensor(net, "router.configurator.weight", [](Index) { return 0.0; });
+  const auto s = laws::random_input<decltype(net)>({3}, 2);
+  std::vector<double> trace(3);
+  const auto weight_at = [&](double run_logit) {
+    set_tensor(net, "router.configurator.bias", [&](Index i) { return i == 1 ? run_logit : 0.0; });
+    net.forward(s, trace);
+    return trace[1];
+  };
+  CHECK(weight_at(0.5) == 0);
+  CHECK(weight_at(0.6) == doctest::Approx(1 / (1 + std::exp(-0.1 / 0.6))).epsilon(1e-12));
+}
 
 TEST_CASE("an always active layer and its feed-forward block follow their formulas") {
   using Layer = seqboat::Layer<Alone>;

@@ -14,7 +14,8 @@ namespace laws {
 ///
 /// Rows are column blocks of wider rows, NaN beside them. After forward y is NaN, and x too where backward does not read it or takes it
 /// from another place; there x then lies elsewhere. dx holds NaN before backward. `again`, where it is offered, is called once before
-/// backward, into NaN, and must give the bits that forward gave: `broken_promises` counts where it does not.
+/// backward, into NaN, and must give the bits that forward gave; dots of the output, where they are offered, are dy . y.
+/// `broken_promises` counts the rows where that is not so.
 template <class M, bool Spoils = true>
 struct Harsh {
   using Inner = sma::canonical<M>;
@@ -81,8 +82,25 @@ struct Harsh {
     const auto from = wide<false>(ctx, dy);
     const auto to = dx ? wide<false>(ctx, sma::Rows<const Element<S>, input_width>{nullptr, dx.rows})
                        : sma::Rows<Element<S>, input_width>{};
-    Inner::backward(ctx, s, sma::Rows<const S, output_width>(from), to, sma::child<0>(w), sma::child<0>(g),
-                    saved.inner);
+    const sma::Rows<const S, output_width> gradient = from;
+    if constexpr (sma::dots_output<Inner>()) {
+      S* dots = ctx.template scratch<S>(dy.rows);
+      std::fill_n(dots, dy.rows, nothing<S>());
+      Inner::backward_with_dots(ctx, s, gradient, dots, to, sma::child<0>(w), sma::child<0>(g), saved.inner);
+      for (Index i = 0; i < dy.rows; ++i) {
+        double dot = 0;
+        double size = 0;
+        for (Index j = 0; j < output_width; ++j) {
+          const double term = static_cast<double>(dy(i, j)) * static_cast<double>(saved.y(i, j));
+          dot += term;
+          size += std::abs(term);
+        }
+        if (!(std::abs(static_cast<double>(dots[i]) - dot) <= 10 * rounding<S>() * (size + 1)))
+          ++broken_promises;
+      }
+    } else {
+      Inner::backward(ctx, s, gradient, to, sma::child<0>(w), sma::child<0>(g), saved.inner);
+    }
     if constexpr (!takes_tokens)
       if (dx) copy(sma::Rows<const Element<S>, input_width>(to), dx);
   }
