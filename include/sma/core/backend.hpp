@@ -30,11 +30,22 @@ concept Backend = requires(void* p, const void* q, std::size_t n, Index i, detai
   B::for_each_index(i, f);
 };
 
+/// What `run` gives where it takes a kernel's plain form, or a problem's plain parts: tests list these, so that no form of a backend's
+/// vanishes unseen.
+struct PlainForm {};
+
 /// Runs a kernel in a context: f(0) .. f(extent - 1), in any order. A backend overloads this, for its own context type, for
 /// the kernels it does better; nothing else decides which form runs.
 template <class C, class Kernel>
-void run(C&, const Kernel& kernel) {
+PlainForm run(C&, const Kernel& kernel) {
   C::Backend::for_each_index(kernel.extent(), kernel);
+  return {};
 }
+
+/// Told of each launch. It does nothing; a test that wants to know specialises it, in a program of its own.
+template <class C, class Kernel>
+struct Launched {
+  static void note(const C&, const Kernel&) {}
+};
 
 }  // namespace sma

@@ -101,6 +101,7 @@ class Context {
   /// callers: whether a compiler joins a product and a sum into one rounding must not depend on who launches the kernel.
   template <class Kernel>
   SMA_NOINLINE void launch(const Kernel& kernel) {
+    Launched<Context, Kernel>::note(*this, kernel);
     run(*this, kernel);
   }
 

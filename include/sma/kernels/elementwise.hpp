@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/core/backend.hpp>
 #include <sma/core/views.hpp>
 
 /// Kernels over rows of equal shape. One index is one row; the loop over the static width vectorises on the CPU.
@@ -180,9 +181,10 @@ struct ProductTerm {  // a * b
 namespace sma {
 
 template <class C, class T, Index Width, class First, class Second>
-void run(C& ctx, const kernels::ColumnSums<T, Width, First, Second>& problem) {
+PlainForm run(C& ctx, const kernels::ColumnSums<T, Width, First, Second>& problem) {
   ctx.launch(kernels::ColumnSum<T, Width, First>{problem.rows, problem.first, problem.first_out});
   ctx.launch(kernels::ColumnSum<T, Width, Second>{problem.rows, problem.second, problem.second_out});
+  return {};
 }
 
 }  // namespace sma

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <limits>
+#include <sma/core/backend.hpp>
 #include <sma/core/sequences.hpp>
 
 /// Sums of damped exponentials over a sequence (a diagonal linear recurrence with a scalar input a channel).
@@ -199,9 +200,10 @@ struct DecayStep {
 namespace sma {
 
 template <class C, class T, Index Channels, Index States, bool Bidirectional>
-void run(C& ctx, const kernels::DecayBackward<T, Channels, States, Bidirectional>& problem) {
+PlainForm run(C& ctx, const kernels::DecayBackward<T, Channels, States, Bidirectional>& problem) {
   ctx.launch(problem.parameters());
   if (problem.dx) ctx.launch(problem.input());
+  return {};
 }
 
 }  // namespace sma

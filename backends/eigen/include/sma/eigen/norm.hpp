@@ -51,8 +51,8 @@ template <class T, Index Count, class Term>
       part[i][p] += y;
     });
   unrolled<Count>([&](auto i) {
-    for (Index half = kParts / 2; half > 0; half /= 2)
-      for (Index p = 0; p < half; ++p) part[i][p] += part[i][p + half];
+    for (Index apart = kParts / 2; apart > 0; apart /= 2)
+      for (Index p = 0; p < apart; ++p) part[i][p] += part[i][p + apart];
     sum[i] = part[i][0];
     sum_lanes<T>(sum[i]);
   });
