@@ -51,15 +51,57 @@ SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& 
       unrolled<kSums>([&](auto set) { add(c + set * kWidth, set); });
     for (; c + kWidth <= k.x.columns; c += kWidth) add(c, std::integral_constant<Index, 0>{});
     unrolled<Outs>([&](auto o) {
-      const Register<T> lanes = sum[o][0] + sum[o][1];
+      Register<T> lanes = sum[o][0] + sum[o][1];
+      sum_lanes<T>(lanes);
       const T* w = &k.w(first + o, 0);
-      T total = std::inner_product(x + c, x + k.x.columns, w + c, T(0));
-      for (Index l = 0; l < kWidth; ++l) total += lanes[l];
+      T total = std::inner_product(x + c, x + k.x.columns, w + c, lanes[0]);
       if (k.bias != nullptr) total += k.bias[first + o];
       if (k.base.data != nullptr) total += k.base(i, first + o);
       k.y(i, first + o) = total;
     });
   }
+}
+
+/// As many outputs as a register has lanes, from `first` on, of all rows.
+template <class T>
+SMA_NOINLINE [[gnu::flatten]] void register_forward(const kernels::LinearForward<T>& k, Index first) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  for (Index i = 0; i < k.y.rows; ++i) {
+    const T* x = &k.x(i, 0);
+    const T* w = &k.w(first, 0);
+    Register<T> sum[kWidth] = {};
+    Index c = 0;
+    for (; c + kWidth <= k.x.columns; c += kWidth) {
+      Register<T> part;
+      std::memcpy(&part, x + c, sizeof(part));
+      unrolled<kWidth>([&](auto o) {
+        Register<T> factor;
+        std::memcpy(&factor, w + o * k.w.stride + c, sizeof(factor));
+        sum[o] += part * factor;
+      });
+    }
+    sum_each_lanes<T>(sum);
+    Register<T> total = sum[0];
+    for (; c < k.x.columns; ++c)
+      for (Index o = 0; o < kWidth; ++o) total[o] += x[c] * w[o * k.w.stride + c];
+    const auto add = [&](const T* from) {
+      Register<T> other;
+      std::memcpy(&other, from, sizeof(other));
+      total += other;
+    };
+    if (k.bias != nullptr) add(k.bias + first);
+    if (k.base.data != nullptr) add(&k.base(i, first));
+    std::memcpy(&k.y(i, first), &total, sizeof(total));
+  }
+}
+
+/// All outputs of few rows.
+template <class T>
+void few_rows_forward(const kernels::LinearForward<T>& k) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  Index o = 0;
+  for (; o + kWidth <= k.y.columns; o += kWidth) register_forward(k, o);
+  for_few_outputs(k.y.columns - o, [&](Index first, auto count) { few_forward<count>(k, o + first); });
 }
 
 /// Of all Outs outputs of a layer.
@@ -134,7 +176,8 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBack
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {
-  if (k.y.rows <= eigen::kFewRows || k.y.columns <= eigen::kFewOutputs)
+  if (k.y.rows <= eigen::kFewRows) return eigen::few_rows_forward(k);
+  if (k.y.columns <= eigen::kFewOutputs)
     return eigen::for_few_outputs(k.y.columns,
                                   [&](Index first, auto count) { eigen::few_forward<count>(k, first); });
   eigen::multiply<Context<Eigen<T>>, T>(ctx, k.y.rows, k.y.columns, k.x.columns,

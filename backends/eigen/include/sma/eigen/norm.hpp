@@ -24,16 +24,6 @@ inline constexpr Index kRowRegisters = kRowSums / kRegisterWidth<T>;
 template <Index Width>
 inline constexpr bool whole_row_sums = Width % kRowSums == 0 && Width >= 2 * kRowSums;
 
-/// Every lane becomes the sum of all, halves first.
-template <class T, Index Half = kRegisterWidth<T> / 2>
-[[gnu::always_inline]] inline void sum_lanes(Register<T>& x) {
-  [&]<std::size_t... Lane>(std::index_sequence<Lane...>) __attribute__((always_inline)) {
-    x += __builtin_shufflevector(x, x, (Lane ^ static_cast<std::size_t>(Half))...);
-  }
-  (std::make_index_sequence<static_cast<std::size_t>(kRegisterWidth<T>)>{});
-  if constexpr (Half > 1) sum_lanes<T, Half / 2>(x);
-}
-
 /// Every lane of sum[i] becomes the sum over row i of what term(i, c, y) sets y to for the columns from c on: added in the order of
 /// kernels::row_sum.
 template <class T, Index Count, class Term>
