@@ -37,14 +37,7 @@ std::string final_checkpoint(sma::Index stop, sma::Index threads) {
   return tiny::content_of(trainer.last_path());
 }
 
-std::string message_of(const auto& action) {
-  try {
-    action();
-  } catch (const sma::Error& error) {
-    return error.what();
-  }
-  return "";
-}
+using tiny::message_of;
 
 }  // namespace
 
@@ -81,6 +74,8 @@ TEST_CASE("a killed run leaves checkpoints that load, twenty times") {
   sma::RandomSequence random(5, 5);
   int loaded = 0;
   for (int round = 0; round < 20; ++round) {
+    for (const char* name : {"/last.safetensors", "/best.safetensors"})
+      std::filesystem::remove(directory.path() + name);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
@@ -90,11 +85,13 @@ TEST_CASE("a killed run leaves checkpoints that load, twenty times") {
       options.evaluate_every = 1;
       options.batch = 2;
       options.evaluate_limit = 2;
+      options.overwrite = true;
       sma::Trainer<tiny::Network<>, tiny::Data> trainer(net, data, options);
       trainer.run();
       ::_exit(0);
     }
-    ::usleep(static_cast<useconds_t>(20000 + random.uniform() * 80000));
+    while (!std::filesystem::exists(directory.path() + "/last.safetensors")) ::usleep(1000);
+    ::usleep(static_cast<useconds_t>(random.uniform() * 60000));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -107,7 +104,7 @@ TEST_CASE("a killed run leaves checkpoints that load, twenty times") {
       ++loaded;
     }
   }
-  CHECK(loaded >= 20);
+  CHECK(loaded == 40);
 }
 
 TEST_CASE("a loss that is not finite ends the run with one message and leaves the checkpoint alone") {
@@ -117,7 +114,9 @@ TEST_CASE("a loss that is not finite ends the run with one message and leaves th
   sma::Trainer<tiny::Network<>, tiny::Data> first(net, data, tiny::options(directory.path(), 10));
   first.run();
   const std::string before = tiny::content_of(first.last_path());
-  sma::Trainer<tiny::Network<>, tiny::Data> second(net, data, tiny::options(directory.path(), 40));
+  auto longer = tiny::options(directory.path(), 40);
+  longer.change_recipe = true;
+  sma::Trainer<tiny::Network<>, tiny::Data> second(net, data, longer);
   second.resume(second.last_path());
   for (auto& weight : net.parameters()) weight = std::numeric_limits<float>::quiet_NaN();
   const std::string message = message_of([&] { second.run(); });

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <set>
 #include <sma/core/network.hpp>
 #include <sma/train/safetensors.hpp>
@@ -16,6 +18,8 @@ struct TrainingState {
   std::int64_t seed = 0;         // of the data order and the random masks
   double best = -1.0;            // best validation accuracy so far
   double elapsed_seconds = 0.0;  // of runs that are limited by time; 0 otherwise
+  /// What else the run keeps, in the file's metadata: its recipe. Empty in files from before there was one.
+  std::map<std::string, std::string> notes{};
 };
 
 namespace detail {
@@ -138,6 +142,7 @@ SMA_NOINLINE SMA_RARE void write_checkpoint(const std::string& path, const HostT
   add_entries(file, kSecondMoment, host.parameter_entries, moments.second.data());
   file.add(kTrainingCounters, {4}, counters);
   file.add(kTrainingNumbers, {2}, numbers);
+  for (const auto& [key, value] : state.notes) file.metadata(key, value);
   add_origin(file);
   file.write(path);
 }
@@ -152,7 +157,10 @@ SMA_NOINLINE SMA_RARE TrainingState read_checkpoint(const SafetensorsFile& file,
   file.read_into(kTrainingCounters, counters, {4});
   file.read_into(kTrainingNumbers, numbers, {2});
   read_weights(file, host);
-  return {counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};
+  TrainingState state{counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};
+  state.notes = file.metadata();
+  state.notes.erase("format");
+  return state;
 }
 
 /// A host copy of a buffer that may live in another memory.
@@ -201,21 +209,33 @@ SMA_RARE void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingStat
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
 
-/// Reads what `save_checkpoint` wrote. Throws `Error` as `load_weights` does; nothing is changed then.
+namespace detail {
+
+/// Reads a checkpoint; `check` sees where it stands before anything is changed, and may throw.
 template <class Net, class Optimizer>
-SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path) {
+SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path,
+                                       const std::function<void(const TrainingState&)>& check) {
   using S = typename Net::Scalar;
   const auto file = SafetensorsFile::open(path);
-  auto host = detail::host_tensors(net);
+  auto host = host_tensors(net);
   const auto count = static_cast<std::size_t>(Net::parameter_count);
-  detail::HostMoments<S> moments{std::vector<S>(count), std::vector<S>(count)};
-  const TrainingState state = detail::read_checkpoint(file, host, moments);
+  HostMoments<S> moments{std::vector<S>(count), std::vector<S>(count)};
+  const TrainingState state = read_checkpoint(file, host, moments);
+  check(state);
   net.set_parameters(host.parameters);
   net.set_buffers(host.buffers);
   Net::BackendType::upload(optimizer.first_moment().data(), moments.first.data(), count * sizeof(S));
   Net::BackendType::upload(optimizer.second_moment().data(), moments.second.data(), count * sizeof(S));
   optimizer.set_steps(state.step);
   return state;
+}
+
+}  // namespace detail
+
+/// Reads what `save_checkpoint` wrote. Throws `Error` as `load_weights` does; nothing is changed then.
+template <class Net, class Optimizer>
+SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path) {
+  return detail::load_checkpoint(net, optimizer, path, [](const TrainingState&) {});
 }
 
 }  // namespace sma
