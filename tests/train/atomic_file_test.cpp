@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,32 @@
 
 #include <sma/core/error.hpp>
 #include <sma/train/atomic_file.hpp>
+
+namespace {
+
+/// The calls by which a file comes to its place, in order, while somebody listens.
+std::vector<std::string>* heard = nullptr;
+
+bool is_directory(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+}  // namespace
+
+/// Stand before the C library's: the same system calls, noted.
+extern "C" ssize_t write(int file, const void* data, size_t size) {
+  if (heard != nullptr) heard->emplace_back("write");
+  return ::syscall(SYS_write, file, data, size);
+}
+extern "C" int fsync(int file) {
+  if (heard != nullptr) heard->emplace_back(is_directory(file) ? "fsync directory" : "fsync file");
+  return static_cast<int>(::syscall(SYS_fsync, file));
+}
+extern "C" int rename(const char* from, const char* to) noexcept {
+  if (heard != nullptr) heard->emplace_back("rename");
+  return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
 
 namespace {
 
@@ -117,6 +145,25 @@ TEST_CASE("a committed file holds what was written, and no temporary stays") {
   sma::write_file_atomically(path, "");
   CHECK(content_of(path).empty());
   CHECK(directory.names() == std::vector<std::string>{"a.bin"});
+}
+
+TEST_CASE("a commit syncs the bytes, renames, and syncs the directory, in this order") {
+  const Directory directory;
+  const std::string path = directory.file("a.bin");
+  std::vector<std::string> calls;
+  sma::AtomicFile file(path);
+  heard = &calls;
+  file.write("one", 3);
+  file.write("two", 3);
+  file.commit();
+  heard = nullptr;
+  CHECK(calls == std::vector<std::string>{"write", "write", "fsync file", "rename", "fsync directory"});
+  calls.clear();
+  heard = &calls;
+  sma::write_file_atomically(path, "three");
+  heard = nullptr;
+  CHECK(calls == std::vector<std::string>{"write", "fsync file", "rename", "fsync directory"});
+  CHECK(content_of(path) == "three");
 }
 
 TEST_CASE("a file without a directory in its path is written into the current directory") {

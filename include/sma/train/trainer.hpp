@@ -284,6 +284,7 @@ class Trainer : detail::TrainerCore {
     if (options_.directory.empty()) return;
     prepare_to_save();
     if (is_best) save_checkpoint(net_, optimizer_, state_, best_path());
+    note_window();
     save_checkpoint(net_, optimizer_, state_, last_path());
     saved_ = state_.step;
   }

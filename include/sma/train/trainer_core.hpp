@@ -376,10 +376,14 @@ class TrainerCore {
     if (by_time()) state_.elapsed_seconds = elapsed();
     state_.notes.clear();
     for (const auto& [name, value] : recipe_) state_.notes[kRecipeNote + name] = value;
-    if (window_.updates > 0) state_.notes[kWindowNote] = window_.text();
     if (evaluation_due_) state_.notes[kDueNote] = "due";
     if (log_.is_open()) log_.sync();
     lock_.ensure(options_.directory);
+  }
+
+  /// For the checkpoint from which runs resume: where lines of the log stand depends on interruptions, and nothing else must.
+  SMA_NOINLINE SMA_RARE void note_window() {
+    if (window_.updates > 0) state_.notes[kWindowNote] = window_.text();
   }
 
   TrainerOptions options_;
