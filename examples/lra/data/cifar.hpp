@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <lra/data/dataset.hpp>
+#include <sma/train/atomic_file.hpp>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace lra {
@@ -19,19 +22,24 @@ namespace detail {
 inline void append_cifar(const std::string& path, SequenceDataset<std::uint8_t>& out) {
   constexpr std::size_t kPixels = 1024;
   constexpr std::size_t kRecord = 1 + 3 * kPixels;
+  const std::string name = sma::detail::one_line(path);
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw sma::Error(path + ": cannot be read, expected a CIFAR-10 binary batch");
+  if (!file)
+    throw sma::Error(name + ": cannot be read (" + std::generic_category().message(errno) +
+                     "), expected a CIFAR-10 binary batch");
   const std::vector<char> content{std::istreambuf_iterator<char>(file), {}};
+  const bool is_compressed = content.size() > 1 && content[0] == '\x1f' && content[1] == '\x8b';
   if (content.empty() || content.size() % kRecord != 0)
-    throw sma::Error(path + ": found " + std::to_string(content.size()) + " bytes, expected a multiple of " +
-                     std::to_string(kRecord));
+    throw sma::Error(name + ": found " + std::to_string(content.size()) + " bytes, expected a multiple of " +
+                     std::to_string(kRecord) + (is_compressed ? " (is the file gzip-compressed?)" : ""));
   std::array<std::uint8_t, kPixels> grey{};
   for (std::size_t r = 0; r < content.size() / kRecord; ++r) {
     const auto byte = [&](std::size_t i) {
       return static_cast<std::uint32_t>(static_cast<std::uint8_t>(content[r * kRecord + i]));
     };
     if (byte(0) > 9)
-      throw sma::Error(path + ": record " + std::to_string(r) + ": found label " + std::to_string(byte(0)) +
+      throw sma::Error(name + ": record " + std::to_string(r) + ": found label " + std::to_string(byte(0)) +
                        ", expected 0 to 9");
     for (std::size_t p = 0; p < kPixels; ++p)
       grey[p] = static_cast<std::uint8_t>((19595U * byte(1 + p) + 38470U * byte(1 + kPixels + p) +

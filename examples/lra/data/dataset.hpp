@@ -81,6 +81,32 @@ class SplitMix {
   std::uint64_t state_;
 };
 
+/// A hash of all sequences and labels, the same on every platform.
+template <class T>
+std::uint64_t hash(const Splits<T>& splits) {
+  std::uint64_t h = 0;
+  const auto add = [&h](std::uint64_t value) {
+    h = (h ^ value) * 0x9E3779B97F4A7C15U;
+    h ^= h >> 29;
+  };
+  for (const SequenceDataset<T>* part : {&splits.train, &splits.validation, &splits.test}) {
+    add(part->size());
+    for (std::size_t i = 0; i < part->size(); ++i) {
+      add(static_cast<std::uint64_t>(part->label(i)));
+      add(part->sequence(i).size());
+      for (const T value : part->sequence(i)) add(static_cast<std::uint64_t>(value));
+    }
+  }
+  return h;
+}
+
+/// Sixteen hexadecimal digits.
+inline std::string hash_text(std::uint64_t hash) {
+  std::string text(16, '0');
+  for (std::size_t i = 16; i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
+  return text;
+}
+
 /// Endless epochs of 0 .. size - 1, each in an order of its own that is a function of (seed, epoch) alone: a run resumed at
 /// (epoch, index) sees what it would have seen.
 class ShuffledOrder {

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <lra/data/dataset.hpp>
+#include <lra/data/text.hpp>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 /// IDX files (MNIST, Fashion-MNIST), plain or gzip.
@@ -18,8 +21,11 @@ namespace detail {
 
 /// The whole content of a file, unpacked when it is gzip. Throws `Error` naming the file.
 inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
+  errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (!file) throw sma::Error(path + ": cannot be read, expected an IDX file");
+  if (!file)
+    throw sma::Error(sma::detail::one_line(path) + ": cannot be read (" +
+                     std::generic_category().message(errno) + "), expected an IDX file");
   std::vector<std::uint8_t> content;
   std::array<std::uint8_t, 1U << 16> block{};
   for (;;) {
@@ -27,7 +33,8 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
     int code = 0;
     const char* reason = gzerror(file.get(), &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw sma::Error(path + ": unpacking failed after " + std::to_string(content.size()) +
+      throw sma::Error(sma::detail::one_line(path) + ": unpacking failed after " +
+                       std::to_string(content.size()) +
                        " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
     if (got == 0) return content;
     content.insert(content.end(), block.begin(), block.begin() + got);
@@ -42,28 +49,34 @@ struct Idx {
 /// Reads an IDX file of unsigned bytes with `rank` dimensions.
 inline Idx read_idx(const std::string& path, std::size_t rank) {
   const std::vector<std::uint8_t> content = read_gzip(path);
+  const auto fail = [&](const std::string& found, const std::string& expected) {
+    const std::size_t size = std::min<std::size_t>(content.size(), 64);
+    std::string start(size, '\0');
+    std::copy_n(content.begin(), size, start.begin());
+    std::string mistake = content.size() > 1 && content[0] == 0 ? "" : likely_mistake(start);
+    if (start.starts_with("\x1f\x8b")) mistake = " (is the file compressed twice?)";
+    if (content.size() > 4 && content[0] == rank && content[1] == 8 && content[2] == 0 && content[3] == 0)
+      mistake = " (are the bytes in reverse order?)";
+    throw sma::Error(sma::detail::one_line(path) + ": found " + found + ", expected " + expected + mistake);
+  };
   const std::size_t header = 4 + 4 * rank;
   if (content.size() < header)
-    throw sma::Error(path + ": found " + std::to_string(content.size()) +
-                     " bytes, expected an IDX header of " + std::to_string(header));
+    fail(std::to_string(content.size()) + " bytes", "an IDX header of " + std::to_string(header));
   if (content[0] != 0 || content[1] != 0 || content[2] != 8 || content[3] != rank)
-    throw sma::Error(path + ": found magic " + std::to_string(content[0]) + "," + std::to_string(content[1]) +
-                     "," + std::to_string(content[2]) + "," + std::to_string(content[3]) +
-                     ", expected 0,0,8," + std::to_string(rank) + " (unsigned bytes, " +
-                     std::to_string(rank) + " dimensions)");
+    fail("magic " + std::to_string(content[0]) + "," + std::to_string(content[1]) + "," +
+             std::to_string(content[2]) + "," + std::to_string(content[3]),
+         "0,0,8," + std::to_string(rank) + " (unsigned bytes, " + std::to_string(rank) + " dimensions)");
   Idx out;
   std::uint64_t size = 1;
   for (std::size_t d = 0; d < rank; ++d) {
     std::uint32_t extent = 0;
     for (std::size_t b = 0; b < 4; ++b) extent = (extent << 8) | content[4 + 4 * d + b];
-    if (extent == 0)
-      throw sma::Error(path + ": found extent 0 in dimension " + std::to_string(d) + ", expected at least 1");
+    if (extent == 0) fail("extent 0 in dimension " + std::to_string(d), "at least 1");
     out.extents.push_back(extent);
     size = size > (std::uint64_t{1} << 40) / extent ? std::uint64_t{1} << 41 : size * extent;
   }
   if (content.size() - header != size)
-    throw sma::Error(path + ": found " + std::to_string(content.size() - header) +
-                     " bytes of data, expected " + std::to_string(size));
+    fail(std::to_string(content.size() - header) + " bytes of data", std::to_string(size));
   out.values.assign(content.begin() + static_cast<std::ptrdiff_t>(header), content.end());
   return out;
 }
@@ -71,7 +84,7 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
 inline std::string find_idx(const std::filesystem::path& root, const std::string& name) {
   for (const std::string& candidate : {name, name + ".gz"})
     if (std::filesystem::exists(root / candidate)) return (root / candidate).string();
-  throw sma::Error((root / name).string() +
+  throw sma::Error(sma::detail::one_line((root / name).string()) +
                    "[.gz]: not found, expected IDX files (train-images-idx3-ubyte and so on), CIFAR-10 "
                    "batches or MEGA's text form");
 }
@@ -99,11 +112,12 @@ inline IdxPair read_idx_pair(const std::string& directory, const std::string& pr
   const std::string label_path = find_idx(directory, prefix + "-labels-idx1-ubyte");
   IdxPair pair{image_path, read_idx(image_path, 3), read_idx(label_path, 1)};
   if (pair.images.extents[0] != pair.labels.extents[0])
-    throw sma::Error(label_path + ": found " + std::to_string(pair.labels.extents[0]) + " labels, expected " +
-                     std::to_string(pair.images.extents[0]) + ", one for each image of " + image_path);
+    throw sma::Error(sma::detail::one_line(label_path) + ": found " + std::to_string(pair.labels.extents[0]) +
+                     " labels, expected " + std::to_string(pair.images.extents[0]) +
+                     ", one for each image of " + image_path);
   for (std::size_t i = 0; i < pair.labels.values.size(); ++i)
     if (pair.labels.values[i] > 9)
-      throw sma::Error(label_path + ": label " + std::to_string(i) + ": found " +
+      throw sma::Error(sma::detail::one_line(label_path) + ": label " + std::to_string(i) + ": found " +
                        std::to_string(pair.labels.values[i]) + ", expected 0 to 9");
   return pair;
 }
@@ -117,8 +131,9 @@ inline Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   const auto train = detail::read_idx_pair(directory, "train");
   const auto test = detail::read_idx_pair(directory, "t10k");
   if (detail::idx_size(train.images) != detail::idx_size(test.images))
-    throw sma::Error(test.image_path + ": found images of " + detail::idx_size(test.images) + ", expected " +
-                     detail::idx_size(train.images) + " as in " + train.image_path);
+    throw sma::Error(sma::detail::one_line(test.image_path) + ": found images of " +
+                     detail::idx_size(test.images) + ", expected " + detail::idx_size(train.images) +
+                     " as in " + train.image_path);
   const std::size_t count = train.images.extents[0];
   const std::size_t kept = count - std::min<std::size_t>(5000, count / 6);
   detail::append_idx(train.images, train.labels, 0, kept, out.train);

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <lra/data/dataset.hpp>
+#include <lra/data/text.hpp>
 #include <numeric>
 #include <sma/core/config.hpp>
 #include <sma/train/atomic_file.hpp>
@@ -173,28 +173,23 @@ SMA_RARE inline void write_listops(const Splits<std::int32_t>& splits, const std
 /// Reads one of the owners' TSV files; parentheses are dropped, "]" is a token. Throws `Error` with file and line, also when
 /// brackets do not match or an operator has no argument.
 SMA_RARE inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw sma::Error(path + ": cannot be read, expected a ListOps TSV file");
+  const std::string header = "the header 'Source\\x09Target' (\\x09 is a tab)";
+  TextFile file(path, "a ListOps TSV file");
   SequenceDataset<std::int32_t> out;
   std::string line;
   std::vector<std::int32_t> tokens;
-  std::size_t number = 0;
-  const auto fail = [&](const std::string& found, const std::string& expected) {
-    throw sma::Error(path + ":" + std::to_string(number) + ": found " + found + ", expected " + expected);
-  };
-  while (std::getline(file, line)) {
-    ++number;
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (number == 1) {
-      if (line != "Source\tTarget") fail("'" + line.substr(0, 40) + "'", "the header 'Source<TAB>Target'");
+  while (file.next(line)) {
+    if (file.number() == 1) {
+      if (line != "Source\tTarget") file.fail(excerpt(line), header);
       continue;
     }
+    const auto tabs = std::count(line.begin(), line.end(), '\t');
+    if (tabs != 1)
+      file.fail(excerpt(line) + " with " + std::to_string(tabs) + " tabs", "source, tab, target");
     const std::size_t tab = line.find('\t');
-    if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos)
-      fail("a line without exactly one tab", "source, tab, target");
     const std::string_view target = std::string_view(line).substr(tab + 1);
     if (target.size() != 1 || target[0] < '0' || target[0] > '9')
-      fail("target '" + std::string(target.substr(0, 40)) + "'", "a digit");
+      file.fail("target " + excerpt(target), "a digit");
     tokens.clear();
     std::size_t depth = 0;
     std::string_view rest = std::string_view(line).substr(0, tab);
@@ -203,31 +198,29 @@ SMA_RARE inline SequenceDataset<std::int32_t> read_listops_file(const std::strin
       const std::string_view word = rest.substr(0, space);
       rest.remove_prefix(std::min(space + 1, rest.size()));
       if (word.empty() || word == "(" || word == ")") continue;
-      if (depth == 0 && !tokens.empty())
-        fail("'" + std::string(word.substr(0, 40)) + "' after the expression", "a tab");
+      if (depth == 0 && !tokens.empty()) file.fail(excerpt(word) + " after the expression", "a tab");
       if (word == "]") {
-        if (depth == 0) fail("']' without an operator", "an expression");
+        if (depth == 0) file.fail("']' without an operator", "an expression");
         if (tokens.back() >= detail::kFirstOperator && tokens.back() != detail::kClose)
-          fail("'" + detail::token_text(tokens.back()) + "' without arguments", "at least one");
+          file.fail("'" + detail::token_text(tokens.back()) + "' without arguments", "at least one");
         --depth;
         tokens.push_back(detail::kClose);
       } else if (word.size() == 1 && word[0] >= '0' && word[0] <= '9') {
         tokens.push_back(detail::kFirstDigit + (word[0] - '0'));
       } else {
         const auto op = std::find(detail::kOperators.begin(), detail::kOperators.end(), word);
-        if (op == detail::kOperators.end())
-          fail("'" + std::string(word.substr(0, 40)) + "'", "a digit, an operator, ( ) or ]");
+        if (op == detail::kOperators.end()) file.fail(excerpt(word), "a digit, an operator, ( ) or ]");
         tokens.push_back(detail::kFirstOperator + static_cast<std::int32_t>(op - detail::kOperators.begin()));
         ++depth;
       }
     }
-    if (tokens.empty()) fail("an empty source", "an expression");
-    if (depth > 0) fail("the source's end inside " + std::to_string(depth) + " open operators", "']'");
+    if (tokens.empty()) file.fail("an empty source", "an expression");
+    if (depth > 0) file.fail("the source's end inside " + std::to_string(depth) + " open operators", "']'");
     out.append(tokens, target[0] - '0');
   }
-  if (file.bad()) throw sma::Error(path + ": reading failed at line " + std::to_string(number));
-  if (number == 0) throw sma::Error(path + ": found an empty file, expected the header 'Source<TAB>Target'");
-  if (out.size() == 0) throw sma::Error(path + ": found a header alone, expected at least one expression");
+  if (file.number() == 0) throw sma::Error(file.name() + ": found an empty file, expected " + header);
+  if (out.size() == 0)
+    throw sma::Error(file.name() + ": found a header alone, expected at least one expression");
   return out;
 }
 

@@ -56,8 +56,6 @@ sma::TrainerOptions small_recipe() {
 }
 
 void train_preset(const lra::CommandLine& line) {
-  if (line.data.empty() == !line.generate)
-    throw sma::Error("found neither --data nor --generate, expected one of them");
   auto splits = line.generate ? lra::generate_listops(line.seed) : lra::read_listops(line.data);
   if (line.preset == "paper")
     train<Paper>(line, std::move(splits), paper_recipe());

@@ -54,9 +54,9 @@ std::string message_of(Action&& action) {
   return "no error";
 }
 
-bool says(const std::string& message, std::initializer_list<const char*> words) {
+bool says(const std::string& message, std::initializer_list<std::string> words) {
   bool all = message.find('\n') == std::string::npos;
-  for (const char* word : words) all = all && message.find(word) != std::string::npos;
+  for (const std::string& word : words) all = all && message.find(word) != std::string::npos;
   if (!all) MESSAGE(message);
   return all;
 }
@@ -237,6 +237,89 @@ TEST_CASE("a malformed ListOps line is named by file and line") {
              {"absent.tsv", "cannot be read"}));
 }
 
+TEST_CASE("line ends, a byte order mark and a missing last line end change nothing") {
+  const Directory d;
+  const std::string plain = "Source\tTarget\n( [MAX 2 ) 9 ]\t9\n5\t5\n";
+  std::string dos;
+  for (const char c : plain) dos += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  for (const std::string& content : {plain, dos, "\xef\xbb\xbf" + plain, "\xef\xbb\xbf" + dos,
+                                     plain.substr(0, plain.size() - 1), dos.substr(0, dos.size() - 2)}) {
+    d.write("x.tsv", content);
+    const auto read = lra::read_listops_file(d.path("x.tsv"));
+    CHECK(read.size() == 2);
+    CHECK(read.label(0) == 9);
+    CHECK(read.sequence(0).size() == 4);
+  }
+  for (const std::string end : {"\n", "\r\n"})
+    for (const std::string& last : {std::string(), end})
+      for (const std::string mark : {"", "\xef\xbb\xbf"}) {
+        for (const char* split : {"train", "valid", "test"}) {
+          d.write(std::string("input/") + split + ".src", mark + "0 255 7" + end + "1 2 3" + last);
+          d.write(std::string("label/") + split + ".label", mark + "4" + end + " 9 " + last);
+        }
+        const auto splits = lra::read_mega_pictures(d.path());
+        CHECK(splits.test.size() == 2);
+        CHECK(splits.test.sequence(1)[2] == 3);
+        CHECK(splits.test.label(1) == 9);
+      }
+}
+
+TEST_CASE("bytes that are no text are shown escaped, whole, and named for what they are") {
+  using namespace std::string_literals;
+  const Directory d;
+  const auto error = [&](const std::string& content) {
+    d.write("x.tsv", content);
+    return message_of([&] { lra::read_listops_file(d.path("x.tsv")); });
+  };
+  const std::string header = "Source\tTarget\n";
+  const auto utf16 = [](const std::string& text, bool big) {
+    std::string out;
+    for (const char c : text) out += big ? "\0"s + c : c + "\0"s;
+    return out;
+  };
+  CHECK(says(error("\x1f\x8b\x08\x00\x00more\n"s),
+             {"x.tsv:1: found '\\x1f\\x8b\\x08\\x00\\x00more', expected", "(is the file gzip-compressed?)"}));
+  CHECK(says(error("PK\x03\x04..."s), {"(is the file an archive?)"}));
+  CHECK(says(error("<!DOCTYPE html>"), {"'<!DOCTYPE html>'", "(is the file a web page?)"}));
+  CHECK(says(error("\xff\xfe"s + utf16(header, false)),
+             {"found '\\xff\\xfeS\\x00o\\x00", "(is the file UTF-16?)"}));
+  CHECK(says(error("\xfe\xff"s + utf16(header, true)), {"'\\xfe\\xff\\x00S\\x00o", "(is the file UTF-16?)"}));
+  CHECK(says(error(utf16(header, false)), {"(is the file UTF-16?)"}));
+  CHECK(says(error("Source\0\tTarget\n"s), {"'Source\\x00\\x09Target'", "(zero bytes: "}));
+  CHECK(says(error(header + "[MAX 2 3\0 ]\t3\n"s),
+             {"x.tsv:2: found '3\\x00'", "expected a digit, ", "(zero bytes: "}));
+  CHECK(says(error(header + "\xef\xbb\xbf" + header), {"x.tsv:2", "'Target'", "(a byte order mark inside"}));
+  // Found and expected differ for the eye.
+  CHECK(says(error("Source Target\n"), {"found 'Source Target', expected the header 'Source\\x09Target'"}));
+  CHECK(says(error("Source\tTarget \n"),
+             {"found 'Source\\x09Target '", "expected the header 'Source\\x09Target' ("}));
+  CHECK(says(error("Source\tTarget\xc2\xa0\n"), {"found 'Source\\x09Target\\xc2\\xa0'"}));
+  CHECK(says(error(header + "[MAX 2 3 ]  3\n"), {"x.tsv:2: found '[MAX 2 3 ]  3' with 0 tabs"}));
+  CHECK(says(error(header + "[MAX 2 3 ]\t3\x1b[31m\n"), {"target '3\\x1b[31m'", "a digit"}));
+  CHECK(says(error(header + std::string(100, 'x') + "\t3\n"), {std::string(40, 'x') + "'...", "expected"}));
+  CHECK(says(message_of([&] { lra::read_listops_file(d.path()); }),
+             {"found a directory, expected a ListOps TSV file"}));
+  CHECK(says(message_of([&] { lra::read_listops_file(d.path("a\nb")); }),
+             {"a\\x0ab: cannot be read (No such file"}));
+
+  for (const char* split : {"train", "valid", "test"}) {
+    d.write(std::string("input/") + split + ".src", "0 255 7\n");
+    d.write(std::string("label/") + split + ".label", "4\n");
+  }
+  const auto mega = [&](const std::string& name, const std::string& content) {
+    d.write(name, content);
+    return message_of([&] { lra::read_mega_pictures(d.path()); });
+  };
+  CHECK(says(mega("label/train.label", "4\0\n"s),
+             {"train.label:1: found '4\\x00', expected an integer 0 to 9", "(zero bytes"}));
+  CHECK(says(mega("label/train.label",
+                  "\xff\xfe"
+                  "4\0\n\0"s),
+             {"'\\xff\\xfe4\\x00'", "(is the file UTF-16?)"}));
+  CHECK(says(mega("input/train.src", "\x1f\x8b\x08\n"s),
+             {"train.src:1: found '\\x1f\\x8b\\x08'", "(is the file gzip-compressed?)"}));
+}
+
 TEST_CASE("IDX pictures read back, plain and gzip, with a validation part") {
   const Directory d;
   write_idx_set(d, 24, 5);
@@ -289,6 +372,70 @@ TEST_CASE("a damaged IDX file is named with what was found and expected") {
       says(message_of([&] { lra::read_idx_pictures(d.path()); }), {"train-images-idx3-ubyte", "not found"}));
 }
 
+TEST_CASE("an IDX file of other elements than bytes is refused, and what it may be is said") {
+  using namespace std::string_literals;
+  const Directory d;
+  write_idx_set(d, 24, 5);
+  std::filesystem::remove(d.path("train-images-idx3-ubyte.gz"));
+  const auto error = [&](const std::string& content) {
+    d.write("train-images-idx3-ubyte", content);
+    return message_of([&] { lra::read_idx_pictures(d.path()); });
+  };
+  const std::string images = idx_bytes({24, 2, 3});
+  for (const char type : {'\x09', '\x0b', '\x0c', '\x0d', '\x0e', '\0'}) {
+    std::string other = images;
+    other[2] = type;
+    CHECK(
+        says(error(other), {"magic 0,0," + std::to_string(type) + ",3", "expected 0,0,8,3 (unsigned bytes"}));
+  }
+  for (const std::size_t at : {0, 1}) {
+    std::string other = images;
+    other[at] = 1;
+    CHECK(says(error(other), {"magic", "expected 0,0,8,3"}));
+  }
+  CHECK(says(error("\x03\x08\0\0"s + images.substr(4)),
+             {"magic 3,8,0,0", "(are the bytes in reverse order?)"}));
+  CHECK(says(error("<html> this is not what you are looking for"),
+             {"magic 60,104", "(is the file a web page?)"}));
+  d.write_gzip("twice.gz", images);
+  std::ifstream packed(d.path("twice.gz"), std::ios::binary);
+  const std::string once{std::istreambuf_iterator<char>(packed), {}};
+  std::filesystem::remove(d.path("train-images-idx3-ubyte"));
+  d.write_gzip("train-images-idx3-ubyte.gz", once);
+  CHECK(says(message_of([&] { lra::read_idx_pictures(d.path()); }), {"(is the file compressed twice?)"}));
+}
+
+TEST_CASE("at most 5,000 training pictures validate, the last ones") {
+  const Directory d;
+  d.write("t10k-images-idx3-ubyte", idx_bytes({5, 1, 1}));
+  d.write("t10k-labels-idx1-ubyte", idx_bytes({5}));
+  for (const unsigned count : {29994U, 30000U, 30006U, 36000U}) {
+    d.write("train-images-idx3-ubyte", idx_bytes({count, 1, 1}));
+    d.write("train-labels-idx1-ubyte", idx_bytes({count}));
+    const auto splits = lra::read_idx_pictures(d.path());
+    const std::size_t kept = std::min<std::size_t>(5000, count / 6);
+    CHECK(splits.validation.size() == kept);
+    CHECK(splits.train.size() == count - kept);
+    CHECK(splits.validation.label(0) == static_cast<std::int32_t>((count - kept) % 10));
+  }
+}
+
+TEST_CASE("the hash of a data set changes with any value, label, or border of sequences") {
+  const auto of = [](std::vector<std::vector<std::int32_t>> train, std::int32_t label, std::int32_t test) {
+    lra::Splits<std::int32_t> splits;
+    for (const auto& sequence : train) splits.train.append(sequence, label);
+    splits.validation.append(std::vector<std::int32_t>{1}, 0);
+    splits.test.append(std::vector<std::int32_t>{1}, test);
+    return lra::hash(splits);
+  };
+  const std::set<std::uint64_t> hashes{
+      of({{1, 2}, {3}}, 0, 0), of({{1}, {2, 3}}, 0, 0), of({{1, 2, 3}}, 0, 0),  of({{1, 2}, {4}}, 0, 0),
+      of({{1, 2}, {3}}, 1, 0), of({{1, 2}, {3}}, 0, 1), of({{2, 1}, {3}}, 0, 0)};
+  CHECK(hashes.size() == 7);
+  CHECK(of({{1, 2}, {3}}, 0, 0) == of({{1, 2}, {3}}, 0, 0));
+  CHECK(lra::hash_text(0x0123456789abcdefU) == "0123456789abcdef");
+}
+
 TEST_CASE("CIFAR-10 batches become grey pictures") {
   const Directory d;
   std::string record(1, '\x03');
@@ -304,6 +451,8 @@ TEST_CASE("CIFAR-10 batches become grey pictures") {
   d.write("test_batch.bin", record.substr(1));
   CHECK(says(message_of([&] { lra::read_cifar(d.path()); }),
              {"test_batch.bin", "found 3072 bytes", "multiple of 3073"}));
+  d.write("test_batch.bin", "\x1f\x8b packed");
+  CHECK(says(message_of([&] { lra::read_cifar(d.path()); }), {"(is the file gzip-compressed?)"}));
   record[0] = 10;
   d.write("test_batch.bin", record);
   CHECK(says(message_of([&] { lra::read_cifar(d.path()); }), {"record 0", "found label 10"}));
