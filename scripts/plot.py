@@ -57,9 +57,11 @@ def read_log(path):
                 line = json.loads(text)
             except json.JSONDecodeError:
                 if text.endswith("\n"):
-                    sys.exit(f"{path}:{number}: found no JSON object")
+                    sys.exit(f"{path}:{number}: found {text.strip()[:60]!r}, expected a JSON object")
                 continue
-            if line.get("kind") in lines:
+            if not isinstance(line, dict) or not isinstance(line.get("step", 0), int):
+                sys.exit(f"{path}:{number}: found {text.strip()[:60]!r}, expected an object with a step")
+            if line.get("kind") in lines and "step" in line:
                 lines[line["kind"]].append(line)
     return lines["train"], lines["eval"]
 

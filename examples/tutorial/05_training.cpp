@@ -59,6 +59,7 @@ sma::TrainerOptions options(const std::string& directory, sma::Index stop_after)
   o.evaluate_every = 30;
   o.directory = directory;  // last.safetensors, best.safetensors
   o.log_file = directory + "/log.jsonl";
+  o.overwrite = true;  // what an earlier run of this program left there
   o.quiet = true;
   return o;
 }
@@ -87,7 +88,7 @@ int main() {
   Net second{sma::Seed{99}};  // resume replaces the weights, the moments and the data position
   Data anywhere;
   sma::Trainer resumed(second, anywhere, options("halves", 0));
-  resumed.resume(resumed.last_path());
+  resumed.resume();  // from resumed.last_path()
   resumed.run();
   const std::string whole = content_of(trainer.last_path());
   claim("a run that is stopped and resumed writes the same bytes as one that is not",
