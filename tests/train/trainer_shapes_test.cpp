@@ -13,7 +13,6 @@ using tiny::message_of;
 /// y = x, with metrics whose names look like a router's.
 struct Counting {
   static constexpr sma::Index input_width = 8, output_width = 8;
-  static constexpr bool rowwise = true;
   using Metrics = sma::Parameters<sma::Param<"rows", sma::Shape<1>>, sma::Param<"active", sma::Shape<2>>,
                                   sma::Param<"arrows", sma::Shape<1>>, sma::Param<"inactive", sma::Shape<3>>>;
   template <class C, class S>

@@ -388,7 +388,7 @@ TEST_CASE("an IDX file of other elements than bytes is refused, and what it may 
     CHECK(
         says(error(other), {"magic 0,0," + std::to_string(type) + ",3", "expected 0,0,8,3 (unsigned bytes"}));
   }
-  for (const std::size_t at : {0, 1}) {
+  for (const std::size_t at : {0U, 1U}) {
     std::string other = images;
     other[at] = 1;
     CHECK(says(error(other), {"magic", "expected 0,0,8,3"}));
