@@ -11,7 +11,7 @@
 namespace lra {
 
 /// Writes the routers' confidences on the first `pictures` test pictures as JSON, 0 where a step is skipped: what scripts/plot.py
-/// draws (the paper's Figure 4). One router a layer, each of one branch.
+/// draws (the paper's Figure 4). One router a layer, each of one branch. A picture that is no square is written as one row.
 template <class Net, class Data>
 void write_activations(Net& net, Data& data, const std::string& path, sma::Index pictures = 6) {
   typename Data::Input x;
@@ -19,6 +19,7 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
   const sma::Index count = std::min(pictures, data.size(sma::Split::test));
   for (sma::Index i = 0; i < count; ++i) data.example(sma::Split::test, i, x, labels);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
+  const sma::detail::KeepMode<Net> mode(net);
   net.training(false);
   const auto y = net.forward(x, trace);
   const sma::Sequences s = x.sequences();
@@ -26,6 +27,7 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
   auto images = nlohmann::ordered_json::array();
   for (sma::Index i = 0; i < count; ++i) {
     const auto side = static_cast<sma::Index>(std::lround(std::sqrt(static_cast<double>(s.length(i)))));
+    const bool is_square = side * side == s.length(i);
     auto layers = nlohmann::ordered_json::array();
     for (sma::Index layer = 0; layer < Net::trace_width; ++layer) {
       std::vector<double> confidences;
@@ -39,8 +41,8 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
     const auto* logits = y.rows.row(i);
     images.push_back({{"label", labels[static_cast<std::size_t>(i)]},
                       {"predicted", std::max_element(logits, logits + Net::output_width) - logits},
-                      {"width", side},
-                      {"height", side},
+                      {"width", is_square ? side : s.length(i)},
+                      {"height", is_square ? side : 1},
                       {"pixels", std::vector<int>(pixels.begin(), pixels.end())},
                       {"layers", layers}});
   }

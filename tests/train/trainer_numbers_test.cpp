@@ -313,6 +313,8 @@ TEST_CASE("lines of the log are JSON, whatever the numbers and names are") {
   CHECK(
       tiny::lines_of(options.log_file).back() ==
       R"({"kind":"eval","step":1,"split":"a \"b\"\u000a","loss":null,"accuracy":null,"rows":3,"activation":[null,0.5]})");
+  trainer.log_evaluation("\xff", {});
+  CHECK(member(tiny::lines_of(options.log_file).back(), "split") == R"("\\xff")");
 }
 
 TEST_CASE(

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -179,6 +180,15 @@ TEST_CASE("an option that makes no sense is one sentence before anything runs") 
   CHECK(has(refused([](O& o) { o.steps = 0; }), "found neither steps nor minutes"));
   CHECK(has(refused([](O& o) { o.log_file = std::string("a\0b", 3); }),
             "found log_file a path with a zero byte"));
+
+  CHECK(has(refused([](O& o) {
+              o.facts = {{"data", "\xff"}};
+            }),
+            "found a fact 'data' of '\\xff', expected UTF-8"));
+  CHECK(has(refused([](O& o) {
+              o.facts = {{"steps", "7"}};
+            }),
+            "found a fact named 'steps', expected another name"));
 
   // Zeros that mean something.
   auto o = tiny::options("", 2);
@@ -425,6 +435,36 @@ TEST_CASE("a checkpoint without a recipe, of an earlier version, resumes") {
   CHECK(captured.text().starts_with(path + ": found no recipe"));
 }
 
+TEST_CASE("a checkpoint whose counters make no sense is refused, and nothing changes") {
+  const tiny::Directory directory;
+  auto options = options_in(directory.path(), 12);
+  options.stop_after = 6;
+  CHECK(train(options) == "");
+  const std::string path = directory.path() + "/last.safetensors";
+  tiny::SmallNetwork net(sma::Seed{1});
+  sma::AdamW<tiny::SmallNetwork> optimizer(net);
+  const auto state = sma::load_checkpoint(net, optimizer, path);
+  const auto refused = [&](const auto& spoil) {
+    auto spoilt = state;
+    spoil(spoilt);
+    sma::save_checkpoint(net, optimizer, spoilt, path);
+    tiny::SmallNetwork other(sma::Seed{4});
+    const std::vector<float> weights(other.parameters().begin(), other.parameters().end());
+    tiny::Hooked data;
+    tiny::SmallTrainer trainer(other, data, options);
+    const std::string message = message_of([&] { trainer.resume(); });
+    CHECK(std::equal(weights.begin(), weights.end(), other.parameters().begin()) == !message.empty());
+    return message;
+  };
+  CHECK(has(refused([](auto& s) { s.step = -1; }), path + ": found step -1, expected 0 or more"));
+  CHECK(has(refused([](auto& s) { s.elapsed_seconds = std::nan(""); }), "found nan seconds of training"));
+  CHECK(has(refused([](auto& s) { s.elapsed_seconds = -1; }), "found -1 seconds of training"));
+  for (const char* window : {"", "1 2 3", "1 2 nan 3 4 5 6 7", "x"})
+    CHECK(has(refused([&](auto& s) { s.notes["log.window"] = window; }),
+              path + ": metadata 'log.window': found '" + window + "', expected 8 numbers"));
+  CHECK(refused([](auto&) {}) == "");
+}
+
 TEST_CASE("resuming without a directory says that there is none") {
   tiny::SmallNetwork net(sma::Seed{3});
   tiny::Hooked data;
@@ -443,7 +483,8 @@ TEST_CASE("a run that is at its end makes no update, evaluates nothing and says 
   const std::string log = content_of(options.log_file);
   Stderr captured(directory.path() + "/stderr");
   CHECK(train(options, true) == "");
-  CHECK(captured.text() == "found a run of 6 updates that is at its end, so that no update is made\n");
+  CHECK(captured.text() ==
+        "sma::Trainer: found a run of 6 updates that is at its end, so that no update is made\n");
   CHECK(content_of(directory.path() + "/last.safetensors") == last);
   CHECK(content_of(options.log_file) == log);
 }

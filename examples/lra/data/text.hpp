@@ -8,29 +8,16 @@
 #include <sma/core/config.hpp>
 #include <sma/core/error.hpp>
 #include <sma/train/atomic_file.hpp>
+#include <sma/train/number_text.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 namespace lra {
 
-/// 'text' for a message: what is not a printable ASCII character as \xNN, a backslash as \\, the end of a long text as "...".
+/// 'text' for a message: what is not a printable ASCII character as \xNN, the end of a long text as "...".
 SMA_RARE inline std::string excerpt(std::string_view text, std::size_t longest = 40) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out = "'";
-  for (const char c : text.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\\') {
-      out += "\\\\";
-    } else if (byte >= 0x20 && byte < 0x7f) {
-      out += c;
-    } else {
-      out += "\\x";
-      out += digits[byte >> 4];
-      out += digits[byte & 15];
-    }
-  }
-  return out + (text.size() > longest ? "'..." : "'");
+  return "'" + sma::detail::ascii_text(text.substr(0, longest)) + (text.size() > longest ? "'..." : "'");
 }
 
 /// What a file probably is whose first bytes, or whose line, are not as expected: " (is the file gzip-compressed?)"; "" when nothing

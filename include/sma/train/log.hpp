@@ -34,8 +34,10 @@ class JsonLine {
   JsonLine& add(const char* name, std::int64_t value) { return member(name, std::to_string(value)); }
   /// null when `value` is not finite.
   JsonLine& add(const char* name, double value) { return member(name, json_number(value)); }
+  /// Text that is not UTF-8 is written with \\xNN for its bytes.
   JsonLine& add(const char* name, std::string_view value) {
-    return member(name, safetensors::json_string(value));
+    return member(
+        name, safetensors::json_string(safetensors::is_utf8(value) ? std::string(value) : ascii_text(value)));
   }
   JsonLine& add(const char* name, const std::vector<double>& values) {
     std::string list = "[";

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-/// Numbers as text, the same in every locale.
+/// Numbers as text, the same in every locale, and bytes as text.
 namespace sma::detail {
 
 /// The shortest text that reads back as `value`: "0.5", "1e-09", "nan", "inf".
@@ -33,6 +33,23 @@ SMA_RARE inline std::optional<double> number_of(std::string_view text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc{} || end != text.data() + text.size()) return {};
   return value;
+}
+
+/// `text` with every byte that is not printable ASCII as \xNN.
+SMA_RARE inline std::string ascii_text(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      out += c;
+    } else {
+      out += "\\x";
+      out += digits[byte >> 4];
+      out += digits[byte & 15];
+    }
+  }
+  return out;
 }
 
 }  // namespace sma::detail

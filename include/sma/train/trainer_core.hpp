@@ -71,7 +71,7 @@ struct Window {
     const auto next = [&]() -> double {
       const std::size_t size = std::min(text.find(' '), text.size());
       const auto value = number_of(text.substr(0, size));
-      if (!value)
+      if (!value || !std::isfinite(*value))
         throw Error(one_line(path) + ": metadata 'log.window': found '" + one_line(whole) + "', expected " +
                     std::to_string(1 + numbers().size()) + " numbers");
       text.remove_prefix(std::min(size + 1, text.size()));
@@ -181,6 +181,10 @@ class TrainerCore {
       : options_(std::move(options)), progress_(options_.quiet) {
     check_options(options_);
     if (options_.steps > 0) options_.schedule.total = static_cast<double>(options_.steps);
+    for (const auto& [name, value] : options_.facts)
+      if (!safetensors::is_utf8(name) || !safetensors::is_utf8(value))
+        throw Error("sma::TrainerOptions: found a fact '" + ascii_text(name) + "' of '" + ascii_text(value) +
+                    "', expected UTF-8");
     recipe_ = recipe_of(options_, optimizer);
     window_.activation = ActivationSums(routers);
     update_.activation = ActivationSums(std::move(routers));
@@ -223,6 +227,13 @@ class TrainerCore {
   SMA_NOINLINE SMA_RARE void check_resumable(const std::string& path, const TrainingState& found) {
     if (found.step < 0)
       throw Error(one_line(path) + ": found step " + std::to_string(found.step) + ", expected 0 or more");
+    if (!(found.elapsed_seconds >= 0 && std::isfinite(found.elapsed_seconds)))
+      throw Error(one_line(path) + ": found " + number_text(found.elapsed_seconds) +
+                  " seconds of training, expected a finite number, 0 or more");
+    if (const auto note = found.notes.find(kWindowNote); note != found.notes.end()) {
+      Window tried = window_;
+      tried.restore(note->second, path);
+    }
     if (options_.change_recipe) return;
     if (found.seed != static_cast<std::int64_t>(options_.seed))
       throw Error(one_line(path) + ": found a run with seed " +
@@ -367,8 +378,8 @@ class TrainerCore {
   }
 
   SMA_NOINLINE SMA_RARE void say_that_nothing_is_left() {
-    progress_.tell("found a run of " + std::to_string(state_.step) + " updates that is at its end, so that " +
-                   "no update is made");
+    progress_.tell("sma::Trainer: found a run of " + std::to_string(state_.step) +
+                   " updates that is at its end, so that " + "no update is made");
   }
 
   /// What a checkpoint is to hold. Afterwards the log's lines up to here are on the disk and the directory is this run's.

@@ -50,7 +50,7 @@ struct TrainerOptions {
   std::optional<std::int32_t> ignored_target{};  // rows with this target count nowhere
   bool overwrite = false;                        // replace the run that the directory or the log holds
   bool change_recipe = false;                    // resume although the checkpoint's recipe is another
-  /// What else makes the run what it is, such as the data set: kept in checkpoints, and compared on resume. UTF-8.
+  /// What else makes the run what it is, such as the data set, in UTF-8: kept in checkpoints, and compared on resume.
   std::map<std::string, std::string> facts{};
 
   static constexpr Index most_steps =
@@ -117,10 +117,11 @@ SMA_NOINLINE SMA_RARE inline void check_options(const TrainerOptions& o) {
   path("log_file", o.log_file);
 }
 
-/// What decides how the weights of a run come about, by name. Two parts of one run have the same.
+/// What decides how the weights of a run come about, by name: two parts of one run have the same. Throws `Error` for a fact with the
+/// name of an option.
 SMA_NOINLINE SMA_RARE inline std::map<std::string, std::string> recipe_of(const TrainerOptions& o,
                                                                           const std::string& optimizer) {
-  std::map<std::string, std::string> recipe = o.facts;
+  std::map<std::string, std::string> recipe;
   if (o.steps > 0) {
     recipe["steps"] = std::to_string(o.steps);
   } else {
@@ -148,6 +149,10 @@ SMA_NOINLINE SMA_RARE inline std::map<std::string, std::string> recipe_of(const 
   recipe["auxiliary.budget"] = number_text(o.auxiliary.budget);
   recipe["auxiliary.budget_target"] = number_text(o.auxiliary.budget_target);
   recipe["ignored target"] = o.ignored_target ? std::to_string(*o.ignored_target) : "none";
+  for (const auto& [name, value] : o.facts)
+    if (!recipe.emplace(name, value).second)
+      throw Error("sma::TrainerOptions: found a fact named '" + name +
+                  "', expected another name: an option has it");
   return recipe;
 }
 

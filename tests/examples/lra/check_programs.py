@@ -54,12 +54,12 @@ class Programs:
             (folder / f"basic_{split}.tsv").write_text("\n".join(["Source\tTarget", *body]) + "\n", encoding="utf-8")
         return str(folder)
 
-    def pictures(self):
-        """A folder with six pictures of 4 x 4 in the four IDX files."""
-        folder = self.folder / "idx"
+    def pictures(self, height=4):
+        """A folder with six pictures of 4 x 4, or less high, in the four IDX files."""
+        folder = self.folder / f"idx{height}"
         folder.mkdir()
         for split in ("train", "t10k"):
-            images = struct.pack(">IIII", 0x803, 6, 4, 4) + PIXELS * 6
+            images = struct.pack(">IIII", 0x803, 6, height, 4) + PIXELS[:4 * height] * 6
             labels = struct.pack(">II", 0x801, 6) + bytes(range(6))
             (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
             (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
@@ -225,9 +225,13 @@ def torn_gzip_file(programs):
 def good_pictures(programs):
     """The other cases mean something only when the same files, whole, are taken."""
     out = programs.path("activations.json")
-    expect_success(programs.image("--data", str(programs.pictures()), "--steps", "1", "--batch", "2", "--activations", out))
-    if '"layers"' not in pathlib.Path(out).read_text(encoding="utf-8"):
-        raise Failure("activations.json holds no layers")
+    for height, size in ((4, (4, 4)), (3, (12, 1))):
+        expect_success(programs.image("--data", str(programs.pictures(height)), "--steps", "1", "--batch", "2",
+                                      "--activations", out))
+        for image in json.loads(pathlib.Path(out).read_text(encoding="utf-8"))["images"]:
+            expect((image["width"], image["height"]) == size, f"found a picture of {image['width']} x {image['height']}")
+            for values in (image["pixels"], *image["layers"]):
+                expect(len(values) == size[0] * size[1], f"found {len(values)} values of a picture of {size}")
 
 
 def wrong_options(programs):
