@@ -159,7 +159,7 @@ SMA_NOINLINE SMA_RARE TrainingState read_checkpoint(const SafetensorsFile& file,
   read_weights(file, host);
   TrainingState state{counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};
   state.notes = file.metadata();
-  state.notes.erase("format");
+  for (const char* own : {"format", "writer"}) state.notes.erase(own);
   return state;
 }
 
