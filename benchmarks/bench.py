@@ -15,6 +15,8 @@ counts. Results are saved after each item, so that a run that was stopped keeps 
     scaling/length           the worst time and memory a token of a long sequence against one of 1,000 steps; ListOps' model
     scaling/density          speed at activation rates below 1 over what FLOPs predict from rate 1; Image's model, training
     scaling/threads          speed with all threads over speed with one
+    scaling/silence          time of a causal EMA on silence after noise over that on noise: forward, backward, step; one thread
+    stream/step              us a step: a language model of 4 layers of width 64, a linear layer of 64 x 64; one thread
     compile/include          seconds of an empty main with sma/sma.hpp; compile/trainer: of examples/lra/listops, and MB
 """
 
@@ -450,6 +452,23 @@ def scaling_threads(b: Bench, name: str) -> list[dict]:
     return results
 
 
+def ours_alone(b: Bench, which: str) -> dict:
+    """The median of each of a program's values over the rounds."""
+    words = flags({"threads": 1, "seconds": min(b.options.seconds, 2)})
+    runs = [run_json([b.program("ops"), which, *words])["values"] for _ in range(b.options.rounds)]
+    return {case: [r[case] for r in runs] for case in runs[0]}
+
+
+def scaling_silence(b: Bench, name: str) -> list[dict]:
+    return [{"name": f"{name}/{case}", "ours": middle(values), "ours_spread": [min(values), max(values)], "unit": "x time on noise",
+             "threads": 1} for case, values in ours_alone(b, "silence").items()]
+
+
+def stream_step(b: Bench, name: str) -> list[dict]:
+    return [{"name": f"{name}/{case}", "ours": middle(values), "ours_spread": [min(values), max(values)], "unit": "us", "threads": 1}
+            for case, values in ours_alone(b, "stream").items()]
+
+
 def compile_include(b: Bench, name: str) -> list[dict]:
     words = without_launcher(shlex.split(trainer_command()["command"]))
     includes = [w for i, w in enumerate(words) if w.startswith("-I") or w == "-isystem" or (i > 0 and words[i - 1] == "-isystem")]
@@ -478,6 +497,7 @@ ITEMS = {
     **{f"infer/{task}": model for task in ("listops", "image")},
     **{f"op/{which}": operation for which in UNITS},
     "scaling/length": scaling_length, "scaling/density": scaling_density, "scaling/threads": scaling_threads,
+    "scaling/silence": scaling_silence, "stream/step": stream_step,
     "compile/include": compile_include, "compile/trainer": compile_trainer,
 }
 

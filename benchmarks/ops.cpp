@@ -1,6 +1,7 @@
-/// Single operations, through the library's public interface; shapes are those of the Image model unless a case says otherwise.
+/// Single operations and steps, through the library's public interface; shapes are those of the Image model unless a case says otherwise.
 /// The counterpart of peers/ops.py.
 
+#include <array>
 #include <barrier>
 #include <common/bench.hpp>
 #include <random>
@@ -194,14 +195,93 @@ bench::Values move_rows(const bench::Options& o) {
   return {{"", sum / bench::median(seconds) * 1e-9}};
 }
 
+/// Microseconds a call of f(i), i = 0, 1, ...: the median over stretches of `count` calls.
+template <class F>
+double microseconds(const bench::Options& o, int count, const F& f) {
+  std::vector<double> times;
+  double total = 0;
+  for (int run = -1; run < 3 || total < o.seconds; ++run) {
+    const double start = bench::now();
+    for (int i = 0; i < count; ++i) f(i);
+    const double taken = bench::now() - start;
+    total += taken;
+    if (run >= 0) times.push_back(taken * 1e6 / count);
+  }
+  return bench::median(times);
+}
+
+struct StreamLayer : seqboat::LayerDefaults {
+  static constexpr Index width = 64, query_width = 32, hidden_width = 128;
+  static constexpr bool causal = true;
+  using position = seqboat::RotaryPosition;
+};
+struct StreamModel : seqboat::LanguageModelDefaults {
+  using layer = StreamLayer;
+  static constexpr Index layers = 4, vocabulary = 256;
+};
+
+/// Microseconds a step: a language model of 4 layers of width 64, and a linear layer of 64 x 64.
+bench::Values stream(const bench::Options& o) {
+  sma::Network<seqboat::LanguageModel<StreamModel>, Backend> model(sma::Seed{1});
+  auto text = model.stream();
+  std::array<float, 256> logits{};
+  const double language = microseconds(o, 1000, [&](int i) {
+    model.step(text, std::array{static_cast<sma::Token>((7 * i + i / 3) % 256)}, logits);
+  });
+  sma::Network<sma::Linear<64, 64>, Backend> layer(sma::Seed{1});
+  auto rows = layer.stream();
+  std::array<float, 64> x{}, y{};
+  x.fill(0.5F);
+  const double dense = microseconds(o, 20000, [&](int) { layer.step(rows, x, y); });
+  return {{"language", language}, {"dense64", dense}};
+}
+
+/// How much longer a causal EMA takes on silence that follows noise than on noise, the longest of a row of forward, a row of backward
+/// with a loss on the last row alone, and a step.
+bench::Values silence(const bench::Options& o) {
+  using M = seqboat::Ema<16, 16, false>;
+  constexpr Index rows = 6000;
+  sma::Network<M, Backend> net(sma::Seed{3});
+  sma::Batch<float, 16> noise{rows};
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (float& value : noise.values()) value = normal(random);
+  sma::Batch<float, 16> silent{rows};
+  std::copy_n(noise.values().begin(), 100 * 16, silent.values().begin());
+  std::vector<float> everywhere(noise.values().begin(), noise.values().end());
+  std::vector<float> last(everywhere.size());
+  std::copy_n(everywhere.begin(), 16, last.end() - 16);
+  const auto forward = [&](const auto& x) { return microseconds(o, 4, [&](int) { net.forward(x); }); };
+  const auto backward = [&](const std::vector<float>& dy) {
+    return microseconds(o, 4, [&](int) {
+      net.forward(noise);
+      net.backward({dy.data(), rows});
+    });
+  };
+  const double forward_ratio = forward(silent) / forward(noise);
+  net.training(true);
+  const double backward_ratio = backward(last) / backward(everywhere);
+  net.training(false);
+  auto state = net.stream();
+  std::array<float, 16> x{}, y{};
+  const auto steps = [&] { return microseconds(o, 2000, [&](int) { net.step(state, x, y); }); };
+  x.fill(0.5F);
+  const double sounding = steps();
+  x.fill(0);
+  const double step_ratio = steps() / sounding;  // silent for many times as long as states take to decay
+  return {{"forward", forward_ratio}, {"backward", backward_ratio}, {"step", step_ratio}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr const char* names[] = {"compress", "extract", "ema", "attention", "gemm"};
+  constexpr const char* names[] = {"compress", "extract", "ema", "attention", "gemm", "stream", "silence"};
   return bench::values_main(argc, argv, "Times one operation", names, [](const bench::Options& o) {
     if (o.name == "ema") return ema(o);
     if (o.name == "attention") return attention(o);
     if (o.name == "gemm") return gemm(o);
+    if (o.name == "stream") return stream(o);
+    if (o.name == "silence") return silence(o);
     return move_rows(o);
   });
 }

@@ -167,3 +167,60 @@ TEST_CASE("layers in which lanes meet sum their gradients layer by layer") {
     CHECK(gradients == first);
   }
 }
+
+namespace {
+
+/// y = x, and throws in backward of lane 1 at the layer's second instance, when told to.
+struct Thrower {
+  static constexpr Index input_width = kWidth, output_width = kWidth;
+  static constexpr bool rowwise = true;
+  static inline bool throws = false;
+  template <class S>
+  struct Saved {
+    Index instance;
+  };
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
+                      sma::Weights<Thrower, S> w, Saved<S>& saved) {
+    saved.instance = w.instance;
+    ctx.launch(sma::kernels::CopyRows<S, kWidth>{x, y});
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, sma::Rows<S, kWidth> dx,
+                       sma::Weights<Thrower, S>, sma::Gradients<Thrower, S>, Saved<S>& saved) {
+    if (throws && ctx.lane == 1 && saved.instance < 12) throw sma::Error("backward of lane 1");
+    if (dx) ctx.launch(sma::kernels::CopyRows<S, kWidth>{dy, dx});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("after an error in one lane's layer, gradients of the next pass are right, and add up") {
+  using Layer = sma::Residual<sma::Chain<sma::BatchNorm<kWidth>, Map, Thrower>>;
+  using M = sma::Chain<Map, sma::Repeat<3, Layer>, Map>;
+  using Net = sma::Network<M, Double>;
+  const laws::Lengths lengths{40, 7, 0, 33, 1, 64, 20};
+  for (const Index threads : {1, 2}) {
+    const sma::NetworkOptions options{.threads = threads, .lanes = 4};
+    Net net(sma::Seed{1}, options);
+    Net other(sma::Seed{1}, options);
+    const auto x = laws::random_input<Net>(lengths, 2);
+    const auto dy = laws::random_output_gradient<Net>(lengths, 3);
+    const auto buffers = laws::buffers_of(net);
+    const auto expected = laws::train(other, x, dy);
+    net.training(true);
+    net.forward(x);
+    Thrower::throws = true;
+    CHECK_THROWS_WITH_AS(net.backward({dy.data(), x.rows()}), "backward of lane 1", sma::Error);
+    Thrower::throws = false;
+    net.set_buffers(buffers);
+    const auto found = laws::train(net, x, dy);
+    laws::check_same_bits(found.gradients, expected.gradients, "parameter gradients");
+    laws::check_same_bits(found.dx, expected.dx, "input gradient");
+    net.forward(x);
+    net.backward({dy.data(), x.rows()});
+    auto twice = expected.gradients;
+    for (double& g : twice) g *= 2;
+    laws::check_close(laws::gradients_of(net), twice, 1e-12, "accumulated");
+  }
+}

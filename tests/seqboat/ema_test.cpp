@@ -57,6 +57,46 @@ void check_kernel_form() {
 
 }  // namespace
 
+TEST_CASE(
+    "a long stream in single precision stays with double precision where the kernel is truncated, decays "
+    "near 1 included") {
+  // 1 - q = 1e-2, ..., 1e-9: single precision holds the last ones as 1.
+  constexpr Index kWidth = 8;
+  const auto set_up = [](auto& net) {
+    using Net = std::remove_reference_t<decltype(net)>;
+    for (const auto& entry : sma::parameter_entries<typename Net::description>())
+      for (Index c = 0; c < entry.size; ++c) {
+        const double a = 2 * std::pow(10.0, -(static_cast<double>(c) + 2));
+        const double value = entry.name == "alpha"                           ? std::log(a / (1 - a))
+                             : entry.name == "beta" || entry.name == "gamma" ? 1.0
+                                                                             : 0.0;
+        net.parameters()[static_cast<std::size_t>(entry.offset + c)] =
+            static_cast<typename Net::Scalar>(static_cast<float>(value));
+      }
+  };
+  sma::Network<seqboat::Ema<kWidth, 1, false, 100>, sma::Eigen<float>> single(sma::Seed{1});
+  sma::Network<seqboat::Ema<kWidth, 1, false, 100>, sma::Eigen<double>> exact(sma::Seed{1});
+  set_up(single);
+  set_up(exact);
+  auto a = single.stream();
+  auto b = exact.stream();
+  std::array<float, kWidth> x{}, y{};
+  std::array<double, kWidth> exact_x{}, exact_y{};
+  sma::RandomSequence random(1, 1);
+  double largest = 0;
+  double error = 0;
+  for (int t = 0; t < 100000; ++t) {
+    for (std::size_t c = 0; c < x.size(); ++c) exact_x[c] = x[c] = static_cast<float>(random.normal());
+    single.step(a, x, y);
+    exact.step(b, exact_x, exact_y);
+    for (std::size_t c = 0; c < x.size(); ++c) {
+      largest = std::max(largest, std::abs(exact_y[c]));
+      error = std::max(error, std::abs(static_cast<double>(y[c]) - exact_y[c]));
+    }
+  }
+  CHECK(error < 1e-5 * largest);
+}
+
 TEST_CASE("the recurrence is the convolution with the exponential kernel") {
   check_kernel_form<false, 0>();
   check_kernel_form<true, 0>();
