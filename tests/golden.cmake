@@ -14,21 +14,30 @@ if(NOT EXISTS "${manifest}")
 endif()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${generator}" "${manifest}")
 
-execute_process(
-  COMMAND "${Python3_EXECUTABLE}" "${generator}" --manifest "${manifest}" --out "${out}"
-  RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
-if(NOT status EQUAL 0)
-  message(FATAL_ERROR "seqboat: golden/generate.py failed (${status}):\n${text}")
-endif()
+# seqboat_golden_sources(result out [FILES...]): what the generator writes to directory `out` for these golden files, or for all.
+function(seqboat_golden_sources result out)
+  set(only)
+  if(ARGN)
+    set(only --only ${ARGN})
+  endif()
+  execute_process(
+    COMMAND "${Python3_EXECUTABLE}" "${generator}" --manifest "${manifest}" --out "${out}" ${only}
+    RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "seqboat: golden/generate.py failed (${status}):\n${text}")
+  endif()
+  file(STRINGS "${out}/sources.txt" names)
+  set(sources)
+  foreach(name IN LISTS names)
+    cmake_path(ABSOLUTE_PATH name BASE_DIRECTORY "${out}")
+    list(APPEND sources "${name}")
+  endforeach()
+  set(${result} ${sources} PARENT_SCOPE)
+endfunction()
 
-file(STRINGS "${out}/sources.txt" names)
-set(sources)
-foreach(name IN LISTS names)
-  cmake_path(ABSOLUTE_PATH name BASE_DIRECTORY "${out}")
-  list(APPEND sources "${name}")
-endforeach()
+seqboat_golden_sources(sources "${out}")
 file(CONFIGURE OUTPUT "${out}/directory.cpp" CONTENT
-  "#include <golden/golden.hpp>\n\nconst char* const golden::directory = \"${SEQBOAT_GOLDEN_DIR}\";\n" @ONLY)
+  "namespace golden {\nextern const char* const directory;\nconst char* const directory = \"${SEQBOAT_GOLDEN_DIR}\";\n}\n" @ONLY)
 list(APPEND sources "${out}/directory.cpp")
 file(GLOB written_by_hand CONFIGURE_DEPENDS golden/*.cpp)
 

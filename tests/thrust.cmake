@@ -1,4 +1,10 @@
-# tests/thrust once for each of Thrust's systems. The CUDA one is compiled and linked; scripts/gpu-check runs it.
+# tests/thrust once for each of Thrust's systems, and golden vectors. What is for CUDA is compiled and linked here, without a GPU too;
+# scripts/gpu-check runs it.
+#
+#   thrust_omp, thrust_tbb, thrust_cpp    tests/thrust
+#   golden_omp, or golden_cpp             a few golden files, the same code as golden_cuda's
+#   thrust_cuda                           tests/thrust
+#   golden_cuda                           all golden files; not part of `all`, as nvcc takes half an hour
 
 if(NOT TARGET seqboat_thrust OR NOT thrust_sources)
   return()
@@ -21,42 +27,46 @@ foreach(system IN ITEMS cpp omp tbb)
   endif()
 endforeach()
 
+# Of each kind of model one; the rest is golden_cuda's. On the system whose threads run as a GPU's do, where it is there.
+if(COMMAND seqboat_golden_sources)
+  if(TARGET OpenMP::OpenMP_CXX)
+    set(system omp)
+  else()
+    set(system cpp)
+  endif()
+  string(TOUPPER "${system}" upper)
+  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_${system}"
+    layer_bidir_softmax_simple_layernorm_pre.safetensors layer_all_active.safetensors layer_none_active.safetensors
+    layer_causal_relu2_local_rmsnorm_pre.safetensors lm_causal_softmax_rotary.safetensors
+    lra_image_batchnorm_pre_apos_trajectory.safetensors)
+  seqboat_test(golden_${system} WHOLE SOURCES ${sources} "${out}/directory.cpp" LIBRARIES seqboat::thrust LABELS thrust
+    DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper}
+    ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
+  target_compile_options(golden_${system} PRIVATE -O1)
+  if(SEQBOAT_SANITIZE MATCHES "undefined")
+    target_compile_options(golden_${system} PRIVATE -fno-sanitize=null)
+  endif()
+endif()
+
 if(SEQBOAT_SANITIZE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   return()
 endif()
-include(CheckLanguage)
-# The oldest architecture that the backend is written for, and the newest that it is tuned for.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80 90)
-endif()
-if(CUDAToolkit_NVCC_EXECUTABLE AND NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-  set(ENV{CUDACXX} "${CUDAToolkit_NVCC_EXECUTABLE}")
-endif()
-check_language(CUDA)
-if(NOT CMAKE_CUDA_COMPILER)
+include("${PROJECT_SOURCE_DIR}/cmake/seqboat-cuda.cmake")
+if(NOT SEQBOAT_CUDA)
   message(STATUS "seqboat: no working nvcc, thrust_cuda is not built")
   return()
 endif()
-if(CMAKE_CXX_COMPILER_LAUNCHER AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER "${CMAKE_CXX_COMPILER_LAUNCHER}")
-endif()
-enable_language(CUDA)
 # For the host's part; what runs on the GPU is optimised all the same.
 set(CMAKE_CUDA_FLAGS_RELEASE "-O1 -DNDEBUG")
 
-set(units)
-foreach(source IN LISTS thrust_sources)
-  cmake_path(GET source STEM name)
-  set(unit "${CMAKE_CURRENT_BINARY_DIR}/thrust_units/${name}.cu")
-  seqboat_write("${unit}" "#include \"${source}\"\n")
-  set_property(SOURCE "${unit}" PROPERTY OBJECT_DEPENDS "${source}")
-  list(APPEND units "${unit}")
-endforeach()
-add_executable(thrust_cuda ${units})
-target_link_libraries(thrust_cuda PRIVATE
-  seqboat_test_main doctest::doctest seqboat::seqboat seqboat::thrust seqboat_flags)
-target_compile_definitions(thrust_cuda PRIVATE
-  SMA_TEST_THRUST_SYSTEM=cuda THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CUDA SMA_POISON_FRESH_MEMORY)
-# CMake 3.25 does not know that nvcc has C++20.
-target_compile_options(thrust_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
+seqboat_cuda_executable(thrust_cuda SOURCES ${thrust_sources} HOST_SOURCES thrust/main.cpp LIBRARIES doctest::doctest
+  DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda SMA_POISON_FRESH_MEMORY)
 target_include_directories(thrust_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+
+if(COMMAND seqboat_golden_sources)
+  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_cuda")
+  seqboat_cuda_executable(golden_cuda SOURCES ${sources} HOST_SOURCES thrust/main.cpp "${out}/directory.cpp"
+    LIBRARIES doctest::doctest DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda)
+  target_include_directories(golden_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+  set_target_properties(golden_cuda PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endif()

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes the test cases of golden_tests from a manifest of golden vectors.
 
-    generate.py --manifest DIR/manifest.json --out BUILD_DIR
+    generate.py --manifest DIR/manifest.json --out BUILD_DIR [--only FILE...]
 
 The manifest holds the compile-time numbers of each file; this instantiates the library's templates with them. BUILD_DIR gets
-golden_0.cpp, golden_1.cpp, ... and sources.txt, their names. A file whose content would not change is left alone. Exit code 1
+golden_0.cpp, golden_1.cpp, ... and sources.txt, their names; with --only of these golden files alone. A file whose content would not
+change is left alone. Exit code 1
 and one line on standard error that names the file and the field where the manifest asks for something that does not exist.
 """
 
@@ -228,11 +229,17 @@ def source(description, check, module, scalars, calls):
     return text + "\n}  // namespace\n"
 
 
-def generate(path):
+def generate(path, only):
     """The sources' texts. Files with the same description share its compiled templates; a layer is compiled with both scalars,
     a model, which takes longer, with one."""
     groups = {}
-    for case in read_manifest(path):
+    cases = read_manifest(path)
+    for name in only:
+        if all(case.file != name for case in cases):
+            raise ManifestError(f"--only: found '{name}', expected a file of {path}")
+    for case in cases:
+        if only and case.file not in only:
+            continue
         test = KINDS[case.choice("kind", KINDS)](case)
         groups.setdefault(test[:3], []).append((case.file, test[3]))
     sources = []
@@ -252,9 +259,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--manifest", type=pathlib.Path, required=True, help="manifest.json beside its files")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="directory to write sources to")
+    parser.add_argument("--only", nargs="+", default=[], metavar="FILE", help="golden files, of those in the manifest")
     arguments = parser.parse_args()
     try:
-        sources = generate(arguments.manifest)
+        sources = generate(arguments.manifest, arguments.only)
     except ManifestError as error:
         print(f"generate.py: {error}", file=sys.stderr)
         return 1

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <seqboat/reference_names.hpp>
 #include <seqboat/seqboat.hpp>
 #include <set>
-#include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/loss.hpp>
 #include <sma/train/optimizer.hpp>
@@ -16,6 +16,12 @@
 #include <string>
 #include <type_traits>
 #include <vector>
+
+#if defined(SMA_TEST_THRUST_SYSTEM)
+#include <sma/thrust.hpp>
+#else
+#include <sma/eigen.hpp>
+#endif
 
 /// Runs networks on what the reference implementation was given and compares with what it computed. generate.py writes the
 /// test cases that call `check_layer` and `check_model`.
@@ -26,8 +32,17 @@ namespace golden {
 using sma::Index;
 
 /// The directory of manifest.json and its files, SEQBOAT_GOLDEN_DIR of the build. In a unit of its own, so that the others do not
-/// depend on where the sources lie.
+/// depend on where the sources lie. An environment variable of that name goes before it.
 extern const char* const directory;
+
+/// The backend under test: Eigen, or Thrust on SMA_TEST_THRUST_SYSTEM.
+#if defined(SMA_TEST_THRUST_SYSTEM)
+template <class S>
+using Backend = sma::Thrust<sma::SMA_TEST_THRUST_SYSTEM, S>;
+#else
+template <class S>
+using Backend = sma::Eigen<S>;
+#endif
 
 /// How a trajectory is trained; no steps: there is none.
 struct Recipe {
@@ -53,8 +68,7 @@ inline constexpr double trajectory_tolerance = std::is_same_v<S, double> ? 1e-7 
 /// A file of golden vectors that knows which of its expectations nobody has looked at.
 class File {
  public:
-  explicit File(const std::string& name)
-      : file_(sma::SafetensorsFile::open(std::string(directory) + "/" + name)) {
+  explicit File(const std::string& name) : file_(sma::SafetensorsFile::open(place() + "/" + name)) {
     for (const std::string& tensor : file_.names())
       if (tensor.starts_with("expect.")) unread_.insert(tensor);
   }
@@ -76,6 +90,11 @@ class File {
   }
 
  private:
+  static std::string place() {
+    const char* given = std::getenv("SEQBOAT_GOLDEN_DIR");
+    return given != nullptr ? given : directory;
+  }
+
   sma::SafetensorsFile file_;
   std::set<std::string> unread_;
 };
@@ -154,6 +173,12 @@ template <class T>
 std::vector<double> to_double(const T* data, Index count) {
   return {data, data + count};
 }
+/// What stands in the network's memory, which may be a GPU's.
+template <class Net>
+std::vector<double> to_double(std::span<typename Net::Scalar> device) {
+  const auto host = sma::detail::host_copy<Net>(device);
+  return {host.begin(), host.end()};
+}
 template <class T>
 std::vector<T> converted(const std::vector<double>& values) {
   std::vector<T> out(values.size());
@@ -204,7 +229,7 @@ template <class Net>
 void check_gradients(File& file, Net& net) {
   using S = typename Net::Scalar;
   check_tensors(file, "expect.grad.", seqboat::reference_parameters<typename Net::description>(),
-                to_double(net.gradients().data(), Net::parameter_count), tolerance<S>);
+                to_double<Net>(net.gradients()), tolerance<S>);
 }
 
 /// Running statistics, where the file holds them.
@@ -212,8 +237,7 @@ template <class Net>
 void check_buffers(File& file, Net& net, const std::string& prefix, double relative) {
   const auto slices = seqboat::reference_buffers<typename Net::description>();
   if (slices.empty() || !file.contains(prefix + slices.front().name)) return;
-  check_tensors(file, prefix, slices,
-                to_double(net.buffers().data(), static_cast<Index>(net.buffers().size())), relative);
+  check_tensors(file, prefix, slices, to_double<Net>(net.buffers()), relative);
 }
 
 /// Decisions and weights of each step; without a router every step is active with weight 1.
@@ -240,7 +264,7 @@ void load_parameters(Net& net, const File& file) {
 
 template <class Layer, class S>
 void check_layer(const std::string& name) {
-  using Net = sma::Network<Layer, sma::Eigen<S>>;
+  using Net = sma::Network<Layer, Backend<S>>;
   static_assert(Net::trace_width <= 1, "a layer has one router with one branch, or none");
   constexpr Index width = Net::input_width;
   File file(name);
@@ -307,13 +331,13 @@ void check_trajectory(File& file, Net& net, const sma::Batch<typename Net::Eleme
   const double rest = std::is_same_v<S, double> ? trajectory_tolerance<S> : HUGE_VAL;
   check_close("expect.train.grad_norms", norms, expected_norms, rest);
   check_tensors(file, "expect.train.param.", seqboat::reference_parameters<typename Net::description>(),
-                to_double(net.parameters().data(), Net::parameter_count), rest);
+                to_double<Net>(net.parameters()), rest);
   check_buffers(file, net, "expect.train.buffer.", rest);
 }
 
 template <class Model, class S>
 void check_model(const std::string& name, const Recipe& recipe) {
-  using Net = sma::Network<Model, sma::Eigen<S>>;
+  using Net = sma::Network<Model, Backend<S>>;
   using Element = typename Net::Element;
   constexpr bool pooled = sma::sequences_per_output<Model>() == 1;  // one output a sequence, or one a step
   const std::string input = sma::takes_tokens<Model>() ? "input.tokens" : "input.pixels";

@@ -1,0 +1,198 @@
+/// Single operations in the shapes of the paper's Image and ListOps: those that move memory are to be held against `copy`, products
+/// against cuBLAS's.
+
+#include <seqboat/seqboat.hpp>
+
+#include "bench.hpp"
+#include "blas.hpp"
+
+namespace bench {
+
+namespace {
+
+/// Bytes read and written once by n floats.
+double moved(Index n) { return 2.0 * static_cast<double>(n) * sizeof(float); }
+
+/// From device memory to device memory.
+void copy(const Options& o) {
+  const Index count = o.small ? Index{1} << 16 : Index{1} << 27;
+  const DeviceValues from(count, 1);
+  const auto to = sma::detail::DeviceBuffer<Backend, float>::unset(count);
+  report("copy",
+         timed(o.seconds,
+               [&] {
+#if defined(__CUDACC__)
+                 if (cudaMemcpyAsync(to.data(), from.data(), static_cast<std::size_t>(count) * sizeof(float),
+                                     cudaMemcpyDeviceToDevice, cudaStreamLegacy) != cudaSuccess)
+                   throw sma::Error("bench_gpu: copy: found an error, expected a copy");
+#else
+                         ::thrust::copy_n(Backend::policy(), from.data(), count, to.data());
+#endif
+               }),
+         "bytes", moved(count));
+}
+
+/// Compress and extract half of the rows. Compress reads the active rows and writes them, extract writes all rows. Selecting, which
+/// waits for the number of active rows, is a case of its own.
+template <Index Width>
+void move_rows(const Options& o) {
+  const Index count = (o.small ? Index{1} << 16 : Index{1} << 27) / Width;
+  const EqualSequences sequences(1, count);
+  std::vector<std::uint8_t> flags(static_cast<std::size_t>(count));
+  sma::RandomSequence random(1, 2);
+  for (auto& flag : flags) flag = random.uniform() < 0.5 ? 1 : 0;
+  sma::detail::DeviceBuffer<Backend, std::uint8_t> active(count);
+  active.upload(flags.data(), count);
+  sma::Context<Backend> ctx;
+  const std::string width = "/" + std::to_string(Width);
+  report("select" + width,
+         timed(o.seconds,
+               [&] {
+                 ctx.reset();
+                 sma::select_active(ctx, sequences.view(), active.data());
+               }),
+         "rows", static_cast<double>(count));
+
+  ctx.reset();
+  const auto selected = sma::select_active(ctx, sequences.view(), active.data());
+  const Index rows = selected.sequences.rows;
+  const DeviceValues all(count * Width, 3);
+  const DeviceValues some(rows * Width, 4);
+  const auto out = sma::detail::DeviceBuffer<Backend, float>::unset(count * Width);
+  const sma::Rows<const float, Width> x{all.data(), count}, c{some.data(), rows};
+  report("compress" + width,
+         timed(o.seconds,
+               [&] {
+                 sma::compress(ctx, selected, x, sma::Rows<float, Width>{out.data(), rows});
+               }),
+         "bytes", moved(rows * Width));
+  report("extract" + width,
+         timed(o.seconds,
+               [&] {
+                 sma::extract(ctx, selected, c, sma::Rows<float, Width>{out.data(), count});
+               }),
+         "bytes", moved(rows * Width) / 2 + moved(count * Width) / 2);
+}
+
+/// Forward, then forward and backward of one module.
+template <class M>
+void passes(const Options& o, const std::string& name, Index sequences, Index length, const char* unit,
+            double forward, double both) {
+  {
+    Alone<M> one(o.seed, sequences, length, false);
+    report(name + "/forward", timed(o.seconds, [&] { one.forward(); }), unit, forward);
+  }
+  Alone<M> one(o.seed, sequences, length, true);
+  report(name + "/both", timed(o.seconds, [&] { one.both(); }), unit, both);
+}
+
+/// Forward reads x and writes y; both passes read x and dy and write y and dx.
+void ema(const Options& o) {
+  const Index sequences = o.small ? 1 : 32, length = o.small ? 50 : 1024, width = 160;
+  const double once = moved(sequences * length * width);
+  passes<seqboat::Ema<width, 16, true, 1024>>(o, "ema", sequences, length, "bytes", once, 2 * once);
+}
+
+/// 2 rows In Out a product; backward has two more.
+template <Index In, Index Out>
+void product(const Options& o) {
+  const Index sequences = o.small ? 1 : 32, length = o.small ? 50 : 1024, rows = sequences * length;
+  const double flops = 2.0 * static_cast<double>(rows) * In * Out;
+  const std::string name = "linear/" + std::to_string(In) + "x" + std::to_string(Out);
+  if (blas::available()) {
+    const DeviceValues x(rows * In, 1), w(Out * In, 2);
+    const auto y = sma::detail::DeviceBuffer<Backend, float>::unset(rows * Out);
+    const blas::Product p{static_cast<int>(rows), Out, In, x.data(), w.data(), y.data()};
+    report(name + "/cublas", timed(o.seconds, [&] { blas::multiply(p, blas::Precision::fp32); }), "flops",
+           flops);
+    report(name + "/cublas_tf32", timed(o.seconds, [&] { blas::multiply(p, blas::Precision::tf32); }),
+           "flops", flops);
+  }
+  passes<sma::Linear<In, Out>>(o, name, sequences, length, "flops", flops, 3 * flops);
+}
+
+void linear(const Options& o) {
+  product<160, 736>(o);
+  product<320, 160>(o);
+  product<80, 384>(o);
+}
+
+/// Attention alone, as a module: x (rows, q | k | v), y (rows, V).
+template <class Function, Index Z, Index V, Index W>
+struct Attention {
+  static constexpr Index input_width = 2 * Z + V, output_width = V;
+  using Position = seqboat::SimplePosition<1024>;
+  using Parameters = sma::Parameters<sma::Param<"bias", Position::Table, sma::SmallNormal>>;
+  template <class S>
+  using Problem = sma::kernels::AttentionProblem<S, Z, V, Function, Position::Bias<S, false>, false, W>;
+
+  template <class S>
+  struct Saved {
+    sma::Rows<const S, input_width> x;
+    sma::Rows<S, V> y;
+    S* normalizer;
+  };
+  template <class S>
+  static Problem<S> problem(const sma::Sequences& s, sma::Rows<const S, input_width> x,
+                            const sma::Weights<Attention, S>& w) {
+    return {s, x.template columns<Z>(0), x.template columns<Z>(Z), x.template columns<V>(2 * Z), {w.data}};
+  }
+  template <class C, class S>
+  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
+                      sma::Weights<Attention, S> w, Saved<S>& saved) {
+    saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
+    ctx.launch(
+        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
+                       sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
+                       sma::Gradients<Attention, S> g, Saved<S>& saved) {
+    ctx.launch(sma::kernels::Fill<S>{dx.data, dx.rows * input_width, S(0)});
+    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
+                                                              {0, s.rows},
+                                                              saved.y,
+                                                              dy,
+                                                              saved.normalizer,
+                                                              dx.template columns<Z>(0),
+                                                              dx.template columns<Z>(Z),
+                                                              dx.template columns<V>(2 * Z),
+                                                              g.data});
+  }
+};
+
+/// 2 Z flops a pair for its score, 2 V for its value; backward has the score again, two products with v and two with q and k.
+void attention(const Options& o) {
+  constexpr Index z = 96, v = 320, w = 128;
+  const Index sequences = o.small ? 1 : 8, length = o.small ? 50 : 1024;
+  double pairs = 0;
+  for (Index i = 0; i < length; ++i)
+    pairs += static_cast<double>(std::min(i + w, length - 1) - std::max<Index>(i - w, 0) + 1);
+  pairs *= static_cast<double>(sequences);
+  const double forward = pairs * 2 * (z + v), both = forward + pairs * 2 * (3 * z + 2 * v);
+  passes<Attention<seqboat::Relu2, z, v, w>>(o, "attention/relu2", sequences, length, "flops", forward, both);
+  passes<Attention<seqboat::Softmax, z, v, w>>(o, "attention/softmax", sequences, length, "flops", forward,
+                                               both);
+}
+
+}  // namespace
+
+bool operation(const Options& o) {
+  if (o.name == "copy") {
+    copy(o);
+  } else if (o.name == "rows") {
+    move_rows<64>(o);
+    move_rows<160>(o);
+  } else if (o.name == "ema") {
+    ema(o);
+  } else if (o.name == "linear") {
+    linear(o);
+  } else if (o.name == "attention") {
+    attention(o);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace bench
