@@ -1,10 +1,15 @@
-# tests/thrust once for each of Thrust's systems, and golden vectors. What is for CUDA is compiled and linked here, without a GPU too;
-# scripts/gpu-check runs it.
+# tests/thrust once for each of Thrust's systems, and golden vectors. What is for CUDA is compiled and linked; scripts/gpu-check runs it.
 #
 #   thrust_omp, thrust_tbb, thrust_cpp    tests/thrust
 #   golden_omp, or golden_cpp             a few golden files, the same code as golden_cuda's
 #   thrust_cuda                           tests/thrust
 #   golden_cuda                           all golden files; not part of `all`, as nvcc takes half an hour
+#   scripts/gpu_check, scripts/summary    scripts/gpu-check and scripts/test, with stand-ins for the GPU and for programs
+
+foreach(name IN ITEMS gpu_check summary)
+  add_test(NAME scripts/${name} COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/scripts/${name}_test.py")
+  set_tests_properties(scripts/${name} PROPERTIES LABELS scripts TIMEOUT 600)
+endforeach()
 
 if(NOT TARGET seqboat_thrust OR NOT thrust_sources)
   return()

@@ -23,8 +23,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 import seqboat
 from seqboat import Config
@@ -190,6 +188,8 @@ def main() -> None:
     if options.chunk is not None and (options.chunk < 1 or task.config.window % options.chunk):
         sys.exit(f"run.py: --chunk: found {options.chunk}, expected a divisor of {task.config.window}")
     if options.weights is not None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
         try:
             model.load_state_dict(load_file(options.weights))
         except (OSError, RuntimeError, SafetensorError) as error:

@@ -575,8 +575,9 @@ class AbsolutePosition(nn.Module):
     def forward(self, time: int) -> Tensor:
         if self.waves is None or self.waves.size(0) < time or self.waves.dtype != self.scale.dtype:
             half = self.width // 2
-            f = torch.exp(torch.arange(half, dtype=self.scale.dtype) * (-math.log(10000) / half))
-            angle = torch.arange(time, dtype=self.scale.dtype)[:, None] * f
+            like = {"dtype": self.scale.dtype, "device": self.scale.device}
+            f = torch.exp(torch.arange(half, **like) * (-math.log(10000) / half))
+            angle = torch.arange(time, **like)[:, None] * f
             self.waves = torch.cat([angle.sin(), angle.cos()], 1)
         return self.scale * self.waves[:time]
 
