@@ -14,14 +14,10 @@ if(NOT EXISTS "${manifest}")
 endif()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${generator}" "${manifest}")
 
-# seqboat_golden_sources(result out [FILES...]): what the generator writes to directory `out` for these golden files, or for all.
+# seqboat_golden_sources(result out [ARGUMENTS...]): what the generator writes to directory `out`.
 function(seqboat_golden_sources result out)
-  set(only)
-  if(ARGN)
-    set(only --only ${ARGN})
-  endif()
   execute_process(
-    COMMAND "${Python3_EXECUTABLE}" "${generator}" --manifest "${manifest}" --out "${out}" ${only}
+    COMMAND "${Python3_EXECUTABLE}" "${generator}" --manifest "${manifest}" --out "${out}" ${ARGN}
     RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "seqboat: golden/generate.py failed (${status}):\n${text}")

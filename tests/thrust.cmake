@@ -3,7 +3,7 @@
 #   thrust_omp, thrust_tbb, thrust_cpp    tests/thrust
 #   golden_omp, or golden_cpp             a few golden files, the same code as golden_cuda's
 #   thrust_cuda                           tests/thrust
-#   golden_cuda                           all golden files; not part of `all`, as nvcc takes half an hour
+#   golden_cuda                           all golden files; not part of `all`, as nvcc takes many minutes
 #   scripts/gpu_check, scripts/summary    scripts/gpu-check and scripts/test, with stand-ins for the GPU and for programs
 
 foreach(name IN ITEMS gpu_check summary)
@@ -40,7 +40,7 @@ if(COMMAND seqboat_golden_sources)
     set(system cpp)
   endif()
   string(TOUPPER "${system}" upper)
-  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_${system}"
+  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_${system}" --units 2 --only
     layer_bidir_softmax_simple_layernorm_pre.safetensors layer_all_active.safetensors layer_none_active.safetensors
     layer_causal_relu2_local_rmsnorm_pre.safetensors lm_causal_softmax_rotary.safetensors
     lra_image_batchnorm_pre_apos_trajectory.safetensors)
@@ -69,7 +69,7 @@ seqboat_cuda_executable(thrust_cuda SOURCES ${thrust_sources} HOST_SOURCES thrus
 target_include_directories(thrust_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
 
 if(COMMAND seqboat_golden_sources)
-  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_cuda")
+  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_cuda" --units 4)
   seqboat_cuda_executable(golden_cuda SOURCES ${sources} HOST_SOURCES thrust/main.cpp "${out}/directory.cpp"
     LIBRARIES doctest::doctest DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda)
   target_include_directories(golden_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")

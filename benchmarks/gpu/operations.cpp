@@ -74,23 +74,24 @@ void move_rows(const Options& o) {
          "bytes", moved(rows * Width) / 2 + moved(count * Width) / 2);
 }
 
-/// Forward, then forward and backward of one module.
+/// Forward alone of one module, in inference mode, or forward and backward.
 template <class M>
-void passes(const Options& o, const std::string& name, Index sequences, Index length, const char* unit,
-            double forward, double both) {
-  {
-    Alone<M> one(o.seed, sequences, length, false);
-    report(name + "/forward", timed(o.seconds, [&] { one.forward(); }), unit, forward);
-  }
-  Alone<M> one(o.seed, sequences, length, true);
-  report(name + "/both", timed(o.seconds, [&] { one.both(); }), unit, both);
+void pass(const Options& o, const std::string& name, bool both, Index sequences, Index length,
+          const char* unit, double work) {
+  Alone<M> one(o.seed, sequences, length, both);
+  if (both)
+    report(name + "/both", timed(o.seconds, [&] { one.both(); }), unit, work);
+  else
+    report(name + "/forward", timed(o.seconds, [&] { one.forward(); }), unit, work);
 }
 
 /// Forward reads x and writes y; both passes read x and dy and write y and dx.
 void ema(const Options& o) {
   const Index sequences = o.small ? 1 : 32, length = o.small ? 50 : 1024, width = 160;
   const double once = moved(sequences * length * width);
-  passes<seqboat::Ema<width, 16, true, 1024>>(o, "ema", sequences, length, "bytes", once, 2 * once);
+  using Ema = seqboat::Ema<width, 16, true, 1024>;
+  pass<Ema>(o, "ema", false, sequences, length, "bytes", once);
+  pass<Ema>(o, "ema", true, sequences, length, "bytes", 2 * once);
 }
 
 /// 2 rows In Out a product; backward has two more.
@@ -108,7 +109,8 @@ void product(const Options& o) {
     report(name + "/cublas_tf32", timed(o.seconds, [&] { blas::multiply(p, blas::Precision::tf32); }),
            "flops", flops);
   }
-  passes<sma::Linear<In, Out>>(o, name, sequences, length, "flops", flops, 3 * flops);
+  pass<sma::Linear<In, Out>>(o, name, false, sequences, length, "flops", flops);
+  pass<sma::Linear<In, Out>>(o, name, true, sequences, length, "flops", 3 * flops);
 }
 
 void linear(const Options& o) {
@@ -170,9 +172,13 @@ void attention(const Options& o) {
     pairs += static_cast<double>(std::min(i + w, length - 1) - std::max<Index>(i - w, 0) + 1);
   pairs *= static_cast<double>(sequences);
   const double forward = pairs * 2 * (z + v), both = forward + pairs * 2 * (3 * z + 2 * v);
-  passes<Attention<seqboat::Relu2, z, v, w>>(o, "attention/relu2", sequences, length, "flops", forward, both);
-  passes<Attention<seqboat::Softmax, z, v, w>>(o, "attention/softmax", sequences, length, "flops", forward,
-                                               both);
+  for (const bool backward : {false, true}) {  // what takes longest comes last
+    const double work = backward ? both : forward;
+    pass<Attention<seqboat::Relu2, z, v, w>>(o, "attention/relu2", backward, sequences, length, "flops",
+                                             work);
+    pass<Attention<seqboat::Softmax, z, v, w>>(o, "attention/softmax", backward, sequences, length, "flops",
+                                               work);
+  }
 }
 
 }  // namespace

@@ -148,18 +148,15 @@ class Bench:
         return step if training else forward
 
     def activation(self, kind, net, batch):
-        """The share of active steps in each layer, of an eager network on a batch of its own."""
+        """The share of active steps in each layer, of an eager network in inference mode on a batch of its own."""
         layers = seqboat.layers_of(net)
         step = (self.layer_step if kind == "layer" else self.model_step)(net, batch, False)
-        training = net.training
-        net.eval()
         for layer in layers:
             layer.keep_decisions = True
         step()
         rates = [round(layer.decisions[0].float().mean().item(), 4) for layer in layers]
         for layer in layers:
             layer.keep_decisions, layer.decisions = False, None
-        net.train(training)
         return rates
 
     def timed(self, step):
@@ -175,7 +172,7 @@ class Bench:
 
         once = min(window(1), window(1))
         steps = int(self.options.seconds / 5 / max(once, 1e-6)) + 1
-        windows = sorted(window(steps) for _ in range(5 if once < self.options.seconds else 1))
+        windows = sorted(window(steps) for _ in range(5 if once < self.options.seconds else 3))
         return [windows[len(windows) // 2], windows[0], windows[-1]]
 
 
@@ -234,6 +231,8 @@ def main():
                         prepared.append((about, step, batch * bench.length, rates.get((kind, batch), [])))
                     except Exception as error:  # whatever PyTorch throws is the result
                         print(json.dumps({**about, "error": one_line(error)}), flush=True)
+                    if bench.device.type == "cuda":
+                        torch.cuda.empty_cache()  # other peers need it too
     print(json.dumps({"ready": True, "torch": torch.__version__}), flush=True)
     if options.wait and not sys.stdin.readline():
         return

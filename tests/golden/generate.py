@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the test cases of golden_tests from a manifest of golden vectors.
 
-    generate.py --manifest DIR/manifest.json --out BUILD_DIR [--only FILE...]
+    generate.py --manifest DIR/manifest.json --out BUILD_DIR [--only FILE...] [--units N]
 
 The manifest holds the compile-time numbers of each file; this instantiates the library's templates with them. BUILD_DIR gets
 golden_0.cpp, golden_1.cpp, ... and sources.txt, their names; with --only of these golden files alone. A file whose content would not
@@ -250,6 +250,13 @@ def generate(path, only):
     return sources
 
 
+def merged(sources, units):
+    """The same in at most that many translation units: what descriptions have in common is compiled once a unit."""
+    count = min(units, len(sources))
+    ends = [len(sources) * (i + 1) // count for i in range(count)]
+    return ["\n".join(sources[begin:end]) for begin, end in zip([0, *ends], ends)]
+
+
 def write(path, text):
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -260,12 +267,15 @@ def main():
     parser.add_argument("--manifest", type=pathlib.Path, required=True, help="manifest.json beside its files")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="directory to write sources to")
     parser.add_argument("--only", nargs="+", default=[], metavar="FILE", help="golden files, of those in the manifest")
+    parser.add_argument("--units", type=int, metavar="N", help="translation units at most (as many as there are descriptions)")
     arguments = parser.parse_args()
     try:
         sources = generate(arguments.manifest, arguments.only)
     except ManifestError as error:
         print(f"generate.py: {error}", file=sys.stderr)
         return 1
+    if arguments.units is not None:
+        sources = merged(sources, max(1, arguments.units))
     arguments.out.mkdir(parents=True, exist_ok=True)
     names = [f"golden_{i}.cpp" for i in range(len(sources))]
     for stale in arguments.out.glob("golden_*.cpp"):
