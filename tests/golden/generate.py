@@ -244,8 +244,10 @@ def generate(path, only):
         groups.setdefault(test[:3], []).append((case.file, test[3]))
     sources = []
     for i, (texts, calls) in enumerate(groups.items()):
-        description, check, module = (text.replace("DESCRIPTION", f"Description{i}") for text in texts)
-        for scalars in ([SCALARS] if check == "check_layer" else [(scalar,) for scalar in SCALARS]):
+        for scalars in ([SCALARS] if texts[1] == "check_layer" else [(scalar,) for scalar in SCALARS]):
+            # Unlike names, so that units can be merged.
+            name = f"Description{i}" + ("" if scalars is SCALARS else scalars[0].capitalize())
+            description, check, module = (text.replace("DESCRIPTION", name) for text in texts)
             sources.append(source(description, check, module, scalars, calls))
     return sources
 
