@@ -40,7 +40,7 @@ if(COMMAND seqboat_golden_sources)
     set(system cpp)
   endif()
   string(TOUPPER "${system}" upper)
-  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_${system}" --units 2 --only
+  seqboat_golden_sources(sources "${out}/${system}" --units 2 --only
     layer_bidir_softmax_simple_layernorm_pre.safetensors layer_all_active.safetensors layer_none_active.safetensors
     layer_causal_relu2_local_rmsnorm_pre.safetensors lm_causal_softmax_rotary.safetensors
     lra_image_batchnorm_pre_apos_trajectory.safetensors)
@@ -69,7 +69,7 @@ seqboat_cuda_executable(thrust_cuda SOURCES ${thrust_sources} HOST_SOURCES thrus
 target_include_directories(thrust_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
 
 if(COMMAND seqboat_golden_sources)
-  seqboat_golden_sources(sources "${CMAKE_CURRENT_BINARY_DIR}/golden_cuda" --units 4)
+  seqboat_golden_sources(sources "${out}/cuda" --units 4)
   seqboat_cuda_executable(golden_cuda SOURCES ${sources} HOST_SOURCES thrust/main.cpp "${out}/directory.cpp"
     LIBRARIES doctest::doctest DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda)
   target_include_directories(golden_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
