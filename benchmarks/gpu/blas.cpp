@@ -53,7 +53,7 @@ bool available() { return library().handle != nullptr; }
 void multiply(const Product& p, Precision precision) {
   const Library& blas = library();
   check(blas.set_math_mode(blas.handle,
-                           precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+                           precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
   const float one = 1, zero = 0;
   // What is row-major here is the transpose there.
   check(blas.sgemm(blas.handle, CUBLAS_OP_T, CUBLAS_OP_N, p.n, p.m, p.k, &one, p.b, p.k, p.a, p.k, &zero, p.c,

@@ -195,7 +195,8 @@ class Check:
         smi = shutil.which("nvidia-smi")
         driver = None
         if smi:
-            seen = run([smi, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], self.left("card"))
+            seen = run([smi, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
+                       0.02 * self.options.seconds)
             if seen.code == 0:
                 driver = [field.strip() for field in seen.output.splitlines()[0].split(",")] if seen.output.strip() else None
         found = run([HERE / "bin" / "bench_gpu", "device"], self.left("card"))
