@@ -255,5 +255,72 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(json.loads((out / "gpu-check.json").read_text())["stages"][2]["result"], "passed")
 
 
+class Pack(unittest.TestCase):
+    """scripts/gpu-check --pack, with stand-ins for nvcc and for what is built."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.tree = self.folder / "tree"
+        (self.tree / "scripts").mkdir(parents=True)
+        shutil.copy(ROOT / "scripts" / "gpu-check", self.tree / "scripts")
+        for part in ("benchmarks/gpu", "benchmarks/peers"):
+            shutil.copytree(ROOT / part, self.tree / part)
+        write(self.tree / "tests" / "golden" / "manifest.json", "{}")
+        write(self.tree / "tests" / "golden" / "layer.safetensors", "numbers")
+        write(self.folder / "tools" / "nvcc", "#!/bin/bash\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
+        self.build("/bin/true")
+
+    def build(self, program):
+        write(self.tree / "scripts" / "build",
+              "#!/bin/bash\ncd \"$(dirname \"$0\")/..\"; shift\nmkdir -p build/gpu/{tests,benchmarks/gpu}\n"
+              f"for name in \"$@\"; do d=tests; [[ $name == bench_gpu ]] && d=benchmarks/gpu; cp {program} build/gpu/$d/$name; done\n")
+
+    def run_it(self, *words):
+        done = subprocess.run([self.tree / "scripts" / "gpu-check", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=120, cwd=self.folder,
+                              env={"PATH": f"{self.folder / 'tools'}:{os.path.dirname(sys.executable)}:/usr/bin:/bin"})
+        return done.returncode, done.stdout
+
+    def test_what_is_packed_is_all_that_the_folder_needs(self):
+        code, text = self.run_it("--pack", "out")
+        self.assertEqual(code, 0, text)
+        self.assertIn("MiB", text)
+        shutil.rmtree(self.tree)
+        contents = json.loads((self.folder / "out" / "contents.json").read_text(encoding="utf-8"))
+        self.assertEqual(set(contents["files"]), {
+            "gpu-check", "gpu/check.py", "gpu/peer.py", "peers/run.py", "peers/seqboat.py", "golden/manifest.json",
+            "golden/layer.safetensors", "bin/bench_gpu", "bin/thrust_cuda", "bin/golden_cuda"})
+        self.assertEqual(contents["cuda"], "13.0")
+        done = subprocess.run([self.folder / "out" / "gpu-check", "--out", self.folder / "ran"], stdout=subprocess.PIPE, text=True)
+        self.assertRegex(done.stdout, "files +passed")
+
+    def test_a_second_pack_replaces_the_first_and_nothing_else(self):
+        self.run_it("--pack", "out")
+        (self.folder / "out" / "old").touch()
+        self.assertEqual(self.run_it("--pack", "out")[0], 0)
+        self.assertFalse((self.folder / "out" / "old").exists())
+        (self.folder / "mine").mkdir()
+        (self.folder / "mine" / "thesis").touch()
+        code, text = self.run_it("--pack", "mine")
+        self.assertEqual(code, 1)
+        self.assertIn("found other files there", text)
+        self.assertTrue((self.folder / "mine" / "thesis").exists())
+
+    def test_more_than_64_mib_are_refused(self):
+        with (self.tree / "tests" / "golden" / "layer.safetensors").open("wb") as file:
+            file.truncate(64 << 20)
+        code, text = self.run_it("--pack", "out")
+        self.assertEqual((code, list(self.folder.glob("out*"))), (1, []), text)
+        self.assertIn("expected at most 67108864", text)
+
+    def test_programs_that_need_more_than_the_c_library_are_refused(self):
+        self.build(shutil.which("readelf", path="/usr/bin"))  # which needs more than it
+        code, text = self.run_it("--pack", "out")
+        self.assertEqual((code, list(self.folder.glob("out*"))), (1, []), text)
+        self.assertIn("expected the C library alone", text)
+
+
 if __name__ == "__main__":
     unittest.main()
