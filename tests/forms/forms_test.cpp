@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <lra/paper.hpp>
 #include <set>
@@ -125,7 +127,10 @@ void train() {
 bool wants_to_write = false;
 
 void check_list(const std::string& file, const std::set<std::string>& found) {
-  const std::string path = std::string(SMA_TEST_FORMS) + "/" + file;
+  const char* tests = std::getenv("SEQBOAT_TESTS");  // ctest says where the tests' sources are
+  const auto here = tests != nullptr ? std::filesystem::path(tests) / "forms"
+                                     : std::filesystem::path(__FILE__).parent_path();
+  const std::string path = (here / file).string();
   if (wants_to_write) {
     std::ofstream to(path);
     for (const std::string& name : found) to << name << "\n";

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -44,7 +45,10 @@ void train_step(Network<M>& net, sma::AdamW<Network<M>>& optimizer) {
 }
 
 std::string kept_file(const std::string& name) {
-  return (std::filesystem::path(__FILE__).parent_path() / "files" / (name + ".safetensors")).string();
+  const char* tests = std::getenv("SEQBOAT_TESTS");  // ctest says where the tests' sources are
+  const auto here = tests != nullptr ? std::filesystem::path(tests) / "train"
+                                     : std::filesystem::path(__FILE__).parent_path();
+  return (here / "files" / (name + ".safetensors")).string();
 }
 
 void check_close(std::span<const float> found, const std::vector<float>& expected) {

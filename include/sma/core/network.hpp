@@ -550,7 +550,7 @@ class Network {
     if constexpr (!is_streamable<Description>())
       refuse_stream();
     else if constexpr (Fits::value)
-      run_step(state, all_weights(), x.data(), y.data());
+      step_in_arithmetic(state, x.data(), y.data());
     if (!detail::all_finite(y.data(), output_width)) [[unlikely]]
       lose(state, x.data(), y.data());
     ++state.time;
@@ -666,8 +666,13 @@ class Network {
 
   using StreamState = typename Stream::State;
 
-  static void run_step(StreamState& state, Weights<Description, Scalar> w, const Element* x, Scalar* y) {
+  void step_in_arithmetic(StreamState& state, const Element* x, Scalar* y) const {
     [[maybe_unused]] const typename detail::ArithmeticOf<B>::type arithmetic;
+    run_step(state, all_weights(), x, y);
+  }
+  /// A function of its own: what it computes must not move to where another arithmetic holds.
+  SMA_NOINLINE static void run_step(StreamState& state, Weights<Description, Scalar> w, const Element* x,
+                                    Scalar* y) {
     state.context.reset();
     const Sequences s{1, 1, state.offsets, &state.time, &state.id};
     step_module(state.context, s, Rows<const Element, input_width>{x, 1}, Rows<Scalar, output_width>{y, 1}, w,
@@ -696,7 +701,7 @@ class Network {
   [[noreturn]] SMA_NOINLINE SMA_RARE void lose(StreamState& state, const Element* x, Scalar* y) const {
     Watch watch;
     state.context.watch = &watch;
-    if constexpr (is_streamable<Description>() && Fits::value) run_step(state, all_weights(), x, y);
+    if constexpr (is_streamable<Description>() && Fits::value) step_in_arithmetic(state, x, y);
     state.context.watch = nullptr;
     state.lost =
         "sma::Network::step: step " + std::to_string(state.time) + ": " +
