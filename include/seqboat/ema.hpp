@@ -11,6 +11,7 @@ namespace seqboat {
 
 using sma::Index;
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// q = 1 - p a, h = p beta gamma / sqrt(States), p = sigmoid(delta), a = sigmoid(alpha): one index is one (row, state).
@@ -57,6 +58,7 @@ struct EmaCoefficientsBackward {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// Multi-dimensional damped exponential moving average (MEGA; SeqBoat's section 4.1), N = `States` per channel.
 ///

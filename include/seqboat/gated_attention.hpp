@@ -8,6 +8,7 @@
 
 namespace seqboat {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// q = z * gamma_0 + beta_0, k = z * gamma_1 + beta_1.
@@ -104,6 +105,7 @@ struct StreamAttention {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 namespace detail {
 /// Positions that count in windows are made for one window.

@@ -64,18 +64,12 @@
 #define SMA_ISA_NAME(a, b, c, d, e, f) SMA_ISA_JOINED(a, b, c, d, e, f)
 
 /// What a unit is compiled for, as the inline namespace of backends and kernels: units with other -m flags hold other types, so that
-/// none of them runs what was compiled for another's processor, nor takes its registers for narrower or wider ones.
+/// none of them runs what was compiled for another's processor, nor takes its registers for narrower or wider ones. Every opening of
+/// `eigen`, `functions` and `kernels` says it: clang takes `namespace sma::kernels` for a namespace beside it.
 #define SMA_ISA \
   SMA_ISA_NAME(SMA_ISA_REGISTERS, SMA_ISA_MASKS, SMA_ISA_BYTES, SMA_ISA_HALVES, SMA_ISA_FUSED, SMA_ISA_MEMORY)
 
 namespace sma {
-
-// Whoever opens these again opens the same ones.
-inline namespace SMA_ISA {
-namespace eigen {}
-namespace functions {}
-namespace kernels {}
-}  // namespace SMA_ISA
 
 /// Counts and indices of rows, columns and parameters.
 using Index = std::int64_t;

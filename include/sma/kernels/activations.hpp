@@ -5,7 +5,7 @@
 
 /// Activation functions as types: `value(x)` and `derivative(x)`. Those with `vectorizes` are generic over "a scalar or a
 /// pack of scalars", so that one definition runs per thread on a GPU and per SIMD pack on a CPU.
-namespace sma::functions {
+namespace sma::inline SMA_ISA::functions {
 
 /// x * sigmoid(x). PyTorch: nn.SiLU.
 struct SiLU {
@@ -108,4 +108,4 @@ struct Identity {
   }
 };
 
-}  // namespace sma::functions
+}  // namespace sma::inline SMA_ISA::functions

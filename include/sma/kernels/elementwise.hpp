@@ -4,7 +4,7 @@
 #include <sma/core/views.hpp>
 
 /// Kernels over rows of equal shape. One index is one row; the loop over the static width vectorises on the CPU.
-namespace sma::kernels {
+namespace sma::inline SMA_ISA::kernels {
 
 /// data[i] = value.
 template <class T>
@@ -176,7 +176,7 @@ struct ProductTerm {  // a * b
   SMA_HD T operator()(Index r, Index c) const { return a(r, c) * b(r, c); }
 };
 
-}  // namespace sma::kernels
+}  // namespace sma::inline SMA_ISA::kernels
 
 namespace sma {
 

@@ -5,7 +5,7 @@
 
 /// The three matrix products of a linear layer, plain forms: one index is one output element.
 /// Sizes are run-time numbers here so that a backend's matrix product is compiled once a scalar type.
-namespace sma::kernels {
+namespace sma::inline SMA_ISA::kernels {
 
 /// A row-major matrix: element (i, j) at data[i * stride + j].
 template <class T>
@@ -96,4 +96,4 @@ struct LinearDots {
   }
 };
 
-}  // namespace sma::kernels
+}  // namespace sma::inline SMA_ISA::kernels

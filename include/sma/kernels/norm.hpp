@@ -4,7 +4,7 @@
 #include <sma/kernels/elementwise.hpp>
 
 /// Row norms. One index is one row.
-namespace sma::kernels {
+namespace sma::inline SMA_ISA::kernels {
 
 inline constexpr double kNormEpsilon = 1e-5;
 
@@ -211,4 +211,4 @@ struct ChannelNormBackward {
   }
 };
 
-}  // namespace sma::kernels
+}  // namespace sma::inline SMA_ISA::kernels

@@ -6,6 +6,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// Bytes of a row's mask: bit j % 8 of byte j / 8 is set where element j is kept.
@@ -54,6 +55,7 @@ struct MaskRows {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// In training each element is zero with probability `Rate` (a std::ratio) and scaled by 1 / (1 - Rate) otherwise;
 /// in inference y = x. The mask depends on seed, step, module instance, row and channel alone. PyTorch: nn.Dropout.

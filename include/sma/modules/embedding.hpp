@@ -7,6 +7,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 template <class T, Index Width>
@@ -116,6 +117,7 @@ struct RowDotTerm {  // sum over a row of a * b, as a column sum over one column
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// y = scale * E[token]. tokens (rows, 1) in 0..Vocabulary-1, y (rows, Width), E (Vocabulary, Width).
 /// scale is the root of `SquaredScale`: 1, or Width for language models. E starts at N(0, Width^-1/2), the row of token

@@ -5,6 +5,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// Sequences of one row each.
@@ -93,6 +94,7 @@ struct PairBackward {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 namespace detail {
 /// Sequences of one row each, one for every `group` sequences of s.

@@ -6,6 +6,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// offsets[q + 1] = active rows of sequence q.
@@ -170,6 +171,7 @@ struct ScatterRowsBackward {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// The active part of a packed batch: its own sequences (original positions kept) and where each row came from.
 struct Selection {

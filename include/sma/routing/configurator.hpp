@@ -89,6 +89,7 @@ constexpr bool check_configurator() {
 
 }  // namespace detail
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// Logits to probabilities of M branches, and the way back, for one step. K logits: 2M (skip, run pairs) or M.
@@ -338,6 +339,7 @@ struct AuxiliaryBackward {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// Options of LatentConfigurator, each with its default.
 struct ConfiguratorDefaults {

@@ -10,6 +10,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// One row: loss = log sum exp(y) - y[target]; dy = scale * (softmax(y) - onehot(target)); right when target is the argmax. A row
@@ -62,6 +63,7 @@ struct OrderedSum {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// Cross entropy in nats between logits (rows, Classes) and class numbers 0 .. Classes - 1, for `Network::accumulate` and evaluation.
 /// Rows whose target is `ignored`, where that is set, count nowhere: no loss, no gradient, no right answer.

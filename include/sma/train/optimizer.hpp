@@ -8,6 +8,7 @@
 
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// partial[c] = sum of squares of chunk c of `data`, in eight sums that advance together.
@@ -73,6 +74,7 @@ struct AdamUpdate {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// Hyper-parameters of AdamW (Loshchilov and Hutter, 2019) and RAdam (Liu et al., 2020). Weight decay is decoupled and
 /// applies to every parameter. PyTorch starts from beta2 = 0.999, and AdamW from weight_decay = 0.01.

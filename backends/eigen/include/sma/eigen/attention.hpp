@@ -19,6 +19,7 @@
 /// in backward, only the queries that see one of them.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// Queries of one block: as many as keep its tiles of scores and their gradients in the second-level cache.
@@ -325,6 +326,7 @@ template <class T>
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, class Problem>
 void run(Context<Eigen<T>>& ctx, const kernels::AttentionForward<T, Problem>& k) {

@@ -17,6 +17,7 @@
 /// compress and extract: lists without branches, rows that do not fit into caches past them, and each row written once.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// Results from this size on are written past the caches, which would read a line before they take what overwrites it: more than
@@ -111,6 +112,7 @@ void extract_rows(const kernels::ExtractRows<T, Width>& k) {
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 /// A row that is not active is written too, and then overwritten: which rows are active cannot be foreseen.
 template <class T>

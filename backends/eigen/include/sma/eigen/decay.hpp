@@ -20,6 +20,7 @@
 /// the states of the other groups wait in memory.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// Channels handled together.
@@ -290,6 +291,7 @@ void decay_direction(const Kernel& k, Index sequence,
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, Index Channels, Index States, bool Reverse, bool Bidirectional>
 void run(Context<Eigen<T>>& ctx,
@@ -304,6 +306,7 @@ void run(Context<Eigen<T>>& ctx,
   }
 }
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// What DecayBackward carries from tile to tile: states and their slopes (groups, States) within a sequence, and the sums
@@ -401,6 +404,7 @@ void decay_backward_direction(const Kernel& k, const Rows<T, Channels>& dx, Inde
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 /// Sums of a tile's rows at a time keep single precision honest over long batches.
 template <class T, Index Channels, Index States, bool Bidirectional>

@@ -21,6 +21,7 @@
 /// Dropout with many counters of the random generator at a time.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// A register's worth of 64-bit numbers. Philox multiplies 32 bits by 32 bits for 64: one instruction, which GCC does not find
@@ -28,7 +29,7 @@ namespace eigen {
 #if defined(__AVX512F__)
 using PhiloxRegister = __m512i;
 inline PhiloxRegister multiply_low_halves(PhiloxRegister a, PhiloxRegister b) {
-  return _mm512_mul_epu32(a, b);
+  return _mm512_maskz_mul_epu32(0xFF, a, b);  // all lanes; see pack.hpp
 }
 #elif defined(__AVX2__)
 using PhiloxRegister = __m256i;
@@ -171,6 +172,7 @@ void drop(Index count, const std::uint32_t* words, std::uint32_t limit, T factor
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, Index Width>
 void run(Context<Eigen<T>>&, const kernels::Dropout<T, Width>& k) {

@@ -13,6 +13,7 @@
 /// Element-wise functions in SIMD packs, and column sums with rows in the outer loop.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// What for_each_pack computes: types, and functions that are not part of their callers, so that all widths share one.
@@ -65,6 +66,7 @@ SMA_NOINLINE [[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, Index Width, class Function>
   requires(Function::vectorizes)
@@ -100,6 +102,7 @@ void run(Context<Eigen<T>>&, const kernels::ApplyAndDerive<T, Width, Function>& 
   }
 }
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// out[s][c] += sum over rows r of what add(r, c, sums) adds to sums[s][c]. Rows outside, columns inside; sums of 64 rows at a time
@@ -121,6 +124,7 @@ template <Index Width, class T, std::size_t Count, class Add>
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, Index Width, class Term>
 void run(Context<Eigen<T>>&, const kernels::ColumnSum<T, Width, Term>& k) {

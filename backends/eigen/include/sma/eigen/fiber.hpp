@@ -23,7 +23,7 @@
 /// A fiber has `start(body, argument)`, `resume()`, from its own call `suspend()`, and `done()`. The body throws nothing, and suspends in
 /// no catch block: of exceptions that are being handled there is one list a thread. A fiber that has been started is resumed until it
 /// is done; then it can be started again.
-namespace sma::eigen {
+namespace sma::inline SMA_ISA::eigen {
 
 /// What a fiber runs.
 class FiberCall {
@@ -158,4 +158,4 @@ using Fiber = ContextFiber;
 using Fiber = ContextFiber;
 #endif
 
-}  // namespace sma::eigen
+}  // namespace sma::inline SMA_ISA::eigen

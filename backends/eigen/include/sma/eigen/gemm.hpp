@@ -23,7 +23,7 @@
 ///
 /// Why not Eigen's products: a packed B serves many products here (a sequence's keys all its queries), tiles follow the band of
 /// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance.md has the numbers.
-namespace sma::eigen {
+namespace sma::inline SMA_ISA::eigen {
 
 /// Of the register tile: 28 of 32 registers accumulate, or 12 of 16.
 inline constexpr Index kTileRows = kRegisterCount == 32 ? 14 : 6;
@@ -370,4 +370,4 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
   } while (p < depth);
 }
 
-}  // namespace sma::eigen
+}  // namespace sma::inline SMA_ISA::eigen

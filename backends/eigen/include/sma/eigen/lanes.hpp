@@ -10,7 +10,7 @@
 #include <utility>
 
 /// SIMD by hand, where the compilers' own vectorisation does not find it.
-namespace sma::eigen {
+namespace sma::inline SMA_ISA::eigen {
 
 #if defined(__AVX512F__)
 inline constexpr Index kRegisterBytes = 64;
@@ -97,4 +97,4 @@ template <class T, Index Count>
   unrolled<Count>([&](auto i) { std::memcpy(to + i * kRegisterWidth<T>, &x[i], sizeof(x[i])); });
 }
 
-}  // namespace sma::eigen
+}  // namespace sma::inline SMA_ISA::eigen

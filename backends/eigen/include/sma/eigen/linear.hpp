@@ -14,6 +14,7 @@
 /// The three products of a linear layer.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// So few rows (a step of a stream) or outputs (a configurator's logits) are multiplied as they are: packing takes longer.
@@ -173,6 +174,7 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBack
 }
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T>
 void run(Context<Eigen<T>>& ctx, const kernels::LinearForward<T>& k) {

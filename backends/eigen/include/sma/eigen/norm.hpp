@@ -13,6 +13,7 @@
 /// Layer norm several rows at a time: a row's sums wait for each other, those of other rows do not.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// Partial sums of a row, as in kernels::row_sum, and registers that hold them.
@@ -150,6 +151,7 @@ struct LayerNorm {
 };
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 template <class T, Index Width>
   requires(eigen::whole_row_sums<Width>)

@@ -11,6 +11,7 @@
 /// Position codes of many rows from two tables of sines and cosines.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace eigen {
 
 /// sin and cos of t f_i, i = 0 .. count - 1. The angles' rounding errors, which grow with t, are made up for.
@@ -48,6 +49,7 @@ struct PositionTable {
 };
 
 }  // namespace eigen
+}  // namespace SMA_ISA
 
 /// sin(t f) and cos(t f) of t = 64 a + b by the addition formulas: a table for all b, and one row for the a at hand, which
 /// changes rarely, because positions ascend inside a sequence. All in double: closer to the exact code than the plain form,

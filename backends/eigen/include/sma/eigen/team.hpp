@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace sma::eigen {
+namespace sma::inline SMA_ISA::eigen {
 
 /// Runs the lanes of a batch on threads. At most `threads` lanes run at a time, whatever the number of lanes.
 ///
@@ -290,4 +290,4 @@ class Team {
   bool over_ = false;
 };
 
-}  // namespace sma::eigen
+}  // namespace sma::inline SMA_ISA::eigen

@@ -15,6 +15,7 @@
 /// Stream compaction with rows in parallel, where the plain kernels give a whole sequence to one index.
 namespace sma {
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// 1 for an active row, otherwise 0.
@@ -49,6 +50,7 @@ struct NameRows {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 template <class System, class S>
 void run(Context<Thrust<System, S>>& ctx, const kernels::CountActive& k) {

@@ -18,6 +18,7 @@ namespace detail {
 inline constexpr Index kRowsPerSum = 64;
 }  // namespace detail
 
+inline namespace SMA_ISA {
 namespace kernels {
 
 /// partial[b][c] = sum of term(r, c) over the rows r of block b.
@@ -56,6 +57,7 @@ struct SequenceMetrics {
 };
 
 }  // namespace kernels
+}  // namespace SMA_ISA
 
 /// Blocks of rows first, then the blocks' sums in the same way, until few are left.
 template <class System, class S, class T, Index Width, class Term>
