@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #if !defined(__cpp_exceptions)
@@ -73,6 +74,16 @@ namespace sma {
 
 /// Counts and indices of rows, columns and parameters.
 using Index = std::int64_t;
+
+/// `Count` as the bound of an array: g++'s -Wsign-conversion speaks of an Index there that depends on a template's parameters.
+template <Index Count>
+inline constexpr auto array_bound = static_cast<std::size_t>(Count);
+
+/// a == b, exactly, of floating-point numbers: -Wfloat-equal takes == for a mistake.
+template <class T>
+SMA_HD constexpr bool same_number(T a, T b) {
+  return a <= b && a >= b;
+}
 
 /// A row's original time step within its sequence, from 0. Streams go on for longer than 32 bits count.
 using Position = std::int64_t;

@@ -64,8 +64,8 @@ struct DecayForward {
     const T* q = decay + parameters;
     const T* h = weight + parameters;
     const Index length = s.length(sequence);
-    T state[States] = {};
-    T cut[States];
+    T state[array_bound<States>] = {};
+    T cut[array_bound<States>];
     for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : T(0);
     for (Index step = 0; step < length; ++step) {
       const Index t = Backwards ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
@@ -108,10 +108,10 @@ struct DecayBackwardParameters {
     const Rows<const T, Channels>& to = e < Channels ? dy : x;
     const T* q = decay + e * States;
     const T* h = weight + e * States;
-    T cut[States];
-    T cut_slope[States];
-    T sum_decay[States] = {};
-    T sum_weight[States] = {};
+    T cut[array_bound<States>];
+    T cut_slope[array_bound<States>];
+    T sum_decay[array_bound<States>] = {};
+    T sum_weight[array_bound<States>] = {};
     T sum_skip = 0;
     for (Index n = 0; n < States; ++n) {
       const T before = truncation > 0 ? vanishing_power(q[n], truncation - 1) : T(0);
@@ -119,8 +119,8 @@ struct DecayBackwardParameters {
       cut_slope[n] = static_cast<T>(truncation) * before;
     }
     for (Index sequence = 0; sequence < s.count; ++sequence) {
-      T state[States] = {};
-      T slope[States] = {};
+      T state[array_bound<States>] = {};
+      T slope[array_bound<States>] = {};
       for (Index t = s.begin(sequence); t < s.end(sequence); ++t) {
         const T in = from(t, c);
         const T d = to(t, c);

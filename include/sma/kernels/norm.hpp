@@ -60,7 +60,7 @@ struct LayerNormBackward {
     T* out = dx.row(i);
     const T m = mean[i];
     const T r = rstd[i];
-    T g[Width];
+    T g[array_bound<Width>];
     if (weight != nullptr) {
       for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[j];
     } else {
@@ -120,7 +120,7 @@ struct RmsNormBackward {
     const T* d = dy.row(i);
     T* out = dx.row(i);
     const T r = rstd[i];
-    T g[Width];
+    T g[array_bound<Width>];
     if (weight != nullptr) {
       for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[PerChannel ? j : 0];
     } else {

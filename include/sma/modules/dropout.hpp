@@ -77,7 +77,7 @@ struct Dropout {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<Dropout, S> w, Saved<S>& saved) {
-    if (rate == 0 || !ctx.training()) {
+    if (Rate::num == 0 || !ctx.training()) {
       ctx.launch(kernels::CopyRows<S, Width>{x, y});
       return;
     }
@@ -89,7 +89,7 @@ struct Dropout {
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<Dropout, S>, Gradients<Dropout, S>, Saved<S>& saved) {
     if (!dx) return;
-    if (rate == 0)
+    if (Rate::num == 0)
       ctx.launch(kernels::CopyRows<S, Width>{dy, dx});
     else
       ctx.launch(kernels::MaskRows<S, Width>{dy, dx, saved.mask, factor<S>()});

@@ -184,7 +184,7 @@ struct Decide {
   std::uint8_t* active;  // (rows, M)
   SMA_HD Index extent() const { return u.rows; }
   SMA_HD void operator()(Index t) const {
-    T v[M];
+    T v[array_bound<M>];
     gating.scores(u.row(t), ids[t], v);
     gating.probabilities(v, p + t * M);
     if constexpr (sma::detail::selects_steps<Rule, T, M>)
@@ -244,8 +244,8 @@ struct DecideBackward {
   T* dtheta;  // (rows)
   SMA_HD Index extent() const { return u.rows; }
   SMA_HD void operator()(Index t) const {
-    T v[M];
-    T dp[M];
+    T v[array_bound<M>];
+    T dp[array_bound<M>];
     gating.scores(u.row(t), ids[t], v);
     for (Index i = 0; i < M; ++i) {
       const Index e = t * M + i;
@@ -452,7 +452,7 @@ struct LatentConfigurator {
                               Rows<S, Width> dx, Weights<For, S> w, Gradients<For, S> g, Saved<S>& saved) {
       auto scope = ctx.scope();
       const AuxiliaryWeights& aux = ctx.settings.auxiliary;
-      const bool shapes_p = aux.load_balance != 0 || aux.budget != 0;
+      const bool shapes_p = !same_number(aux.load_balance, 0.0) || !same_number(aux.budget, 0.0);
       const S share =
           static_cast<S>(ctx.settings.auxiliary_share / static_cast<double>(ctx.settings.batch_sequences));
       const auto du = ctx.template scratch_rows<logits>(s.rows);
@@ -471,7 +471,7 @@ struct LatentConfigurator {
       if (shapes_p) ctx.launch(auxiliary);
       ctx.launch(kernels::DecideBackward<S, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p,
                                                                 saved.made.active, dweight, dp, du, dtheta});
-      if (aux.z_loss != 0) {
+      if (!same_number(aux.z_loss, 0.0)) {
         auxiliary.du = du.data;
         ctx.launch(auxiliary);
       }

@@ -56,7 +56,7 @@ struct TopK {
   SMA_HD static void select(const T* p, std::uint8_t* active) {
     for (Index i = 0; i < M; ++i) {
       Index before = 0;
-      for (Index j = 0; j < M; ++j) before += (p[j] > p[i] || (p[j] == p[i] && j < i)) ? 1 : 0;
+      for (Index j = 0; j < M; ++j) before += (p[j] > p[i] || (same_number(p[j], p[i]) && j < i)) ? 1 : 0;
       active[i] = before < K ? 1 : 0;
     }
   }

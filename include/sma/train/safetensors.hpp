@@ -767,12 +767,12 @@ bool convert(Value value, T& to) {
     to = static_cast<T>(value);
     return true;
   } else if constexpr (std::same_as<T, bool>) {
-    to = value == Value{1};
-    return to || value == Value{0};
+    to = same_number(value, Value{1});
+    return to || same_number(value, Value{0});
   } else if constexpr (std::floating_point<Value>) {
     const Value bound = std::ldexp(Value{1}, std::numeric_limits<T>::digits);
     const Value lowest = std::is_signed_v<T> ? -bound : Value{0};
-    if (!(value >= lowest && value < bound) || std::trunc(value) != value) return false;
+    if (!(value >= lowest && value < bound) || !same_number(std::trunc(value), value)) return false;
     to = static_cast<T>(value);
     return true;
   } else {
@@ -820,7 +820,7 @@ SMA_RARE inline Mapping map_file(const std::string& path) {
 }  // namespace detail::safetensors
 
 inline std::size_t TensorInfo::count() const {
-  return static_cast<std::size_t>((end - begin) * 8 / detail::safetensors::entry_of(dtype).bits);
+  return (end - begin) * 8 / detail::safetensors::entry_of(dtype).bits;
 }
 
 SMA_RARE inline SafetensorsFile SafetensorsFile::open(const std::string& path) {
@@ -867,7 +867,7 @@ SMA_RARE inline const TensorInfo& SafetensorsFile::info(std::string_view name) c
 
 inline std::span<const std::byte> SafetensorsFile::bytes(std::string_view name) const {
   const TensorInfo& tensor = info(name);
-  return {data_ + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)};
+  return {data_ + tensor.begin, tensor.end - tensor.begin};
 }
 
 template <TensorElement T>
@@ -1027,7 +1027,7 @@ SMA_RARE inline void SafetensorsWriter::write(const std::string& path) const {
                 std::to_string(st::largest_header));
   AtomicFile file(path);
   file.write(head.data(), head.size());
-  for (const std::size_t i : which) file.write(data_[i], static_cast<std::size_t>(tensors_[i].end));
+  for (const std::size_t i : which) file.write(data_[i], tensors_[i].end);
   file.commit();
 }
 

@@ -297,7 +297,7 @@ template <class T>
   for_each_register(row, count, [&](V& x, Index) { largest = largest > x ? largest : x; });
   T top = largest[0];
   for (Index l = 1; l < kRegisterWidth<T>; ++l) top = std::max(top, largest[l]);
-  for_each_registers(row, count, [&]<Index Count>(V(&x)[Count], Index) {
+  for_each_registers(row, count, [&]<std::size_t Count>(V(&x)[Count], Index) {
     unrolled<Count>([&](auto i) { x[i] -= top; });
     exponential(x);
   });
@@ -315,7 +315,7 @@ template <class T>
 template <class T>
 [[gnu::flatten]] void softmax_backward(T* row, T* slope, Index count, T normalizer, T mean) {
   using V = Register<T>;
-  for_each_registers(row, count, [&]<Index Count>(V(&x)[Count], Index c) {
+  for_each_registers(row, count, [&]<std::size_t Count>(V(&x)[Count], Index c) {
     V gradient[Count];
     load_registers(slope + c, gradient);
     unrolled<Count>([&](auto i) { x[i] -= normalizer; });

@@ -94,8 +94,8 @@ void gather_rows(const kernels::GatherRows<T, Width>& k) {
 
 template <bool Stream, class T, Index Width>
 void extract_rows(const kernels::ExtractRows<T, Width>& k) {
-  const T zeros[Width] = {};
-  T scaled[Width];
+  const T zeros[array_bound<Width>] = {};
+  T scaled[array_bound<Width>];
   Index next = 0;
   for (Index c = 0; c < k.x.rows; ++c, ++next) {
     const Index row = k.rows[c];

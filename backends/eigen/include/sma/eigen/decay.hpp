@@ -218,7 +218,7 @@ template <Index Block, bool Leaves, bool First, class T>
   using V = Register<T>;
   constexpr Index kSums = std::min<Index>(Block, 2);  // so that additions wait less for each other
   constexpr Index kHeld = kHoldsDecay ? Block : 1;
-  V held_q[kHeld], held_h[kHeld], state[Block];
+  V held_q[array_bound<kHeld>], held_h[array_bound<kHeld>], state[array_bound<Block>];
   unrolled<Block>([&](auto n) { state[n] = states[n]; });
   if constexpr (kHoldsDecay)
     unrolled<Block>([&](auto n) {
@@ -229,7 +229,7 @@ template <Index Block, bool Leaves, bool First, class T>
   const V* h = kHoldsDecay ? held_h : weight;
   const TileRows<T> rows = tile;  // a copy, which nothing that is written can change
   for (Index i = 0; i < rows.count; ++i) {
-    V x, total[kSums] = {};
+    V x, total[array_bound<kSums>] = {};
     WholeLoad<T>{}(rows.in[i], x);
     if constexpr (First)
       total[0] = skip * x;
@@ -325,7 +325,8 @@ template <Index Block, bool Leaves, bool First, class T>
   using V = Register<T>;
   const V* cut = tables.cut + at;
   const V* cut_slope = tables.cut_slope + at;
-  V q[Block], h[Block], state[Block], slope[Block], sum_decay[Block] = {}, sum_weight[Block] = {};
+  V q[array_bound<Block>], h[array_bound<Block>], state[array_bound<Block>], slope[array_bound<Block>];
+  V sum_decay[array_bound<Block>] = {}, sum_weight[array_bound<Block>] = {};
   unrolled<Block>([&](auto n) {
     q[n] = tables.decay[at + n];
     h[n] = tables.weight[at + n];
@@ -419,7 +420,7 @@ void run(Context<Eigen<T>>& ctx, const kernels::DecayBackward<T, Channels, State
                                  ctx.template scratch<V>(tables.direction_size),
                                  ctx.template scratch<V>(tables.size), ctx.template scratch<V>(tables.size)};
   const Rows<T, Channels> dx = k.dx ? k.dx : ctx.template scratch_rows<Channels>(k.dy.rows);
-  V sum_skip[kGroups] = {};
+  V sum_skip[array_bound<kGroups>] = {};
   std::fill_n(sums.decay, tables.size, V{});
   std::fill_n(sums.weight, tables.size, V{});
   for (Index sequence = 0; sequence < k.s.count; ++sequence) {

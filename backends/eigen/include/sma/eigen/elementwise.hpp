@@ -40,7 +40,7 @@ SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const 
   Index i = 0;
   for (; i + kSize <= count; i += kSize) F()(Pack<T>::load(a + i), Pack<T>::load(b + i)).store(out + i);
   if (i == count) return;
-  T rest[2][kSize] = {};
+  T rest[2][array_bound<kSize>] = {};
   std::copy(a + i, a + count, rest[0]);
   std::copy(b + i, b + count, rest[1]);
   for_each_pack<F>(kSize, rest[0], rest[1], rest[0]);
@@ -58,7 +58,7 @@ SMA_NOINLINE [[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
     Function::derivative(before).store(x + i);
   }
   if (i == count) return;
-  T rest[2][kSize] = {};
+  T rest[2][array_bound<kSize>] = {};
   std::copy(x + i, x + count, rest[0]);
   apply_and_derive<Function>(kSize, rest[0], rest[1]);
   std::copy_n(rest[0], count - i, x + i);
@@ -110,9 +110,9 @@ namespace eigen {
 template <Index Width, class T, std::size_t Count, class Add>
 [[gnu::always_inline]] inline void sum_columns(Index rows, const std::array<T*, Count>& out, const Add& add) {
   constexpr Index kBlock = 64;
-  T total[Count][Width] = {};
+  T total[Count][array_bound<Width>] = {};
   for (Index r0 = 0; r0 < rows; r0 += kBlock) {
-    T part[Count][Width] = {};
+    T part[Count][array_bound<Width>] = {};
     const Index end = std::min(r0 + kBlock, rows);
     for (Index r = r0; r < end; ++r)
       for (Index c = 0; c < Width; ++c) add(r, c, part);

@@ -121,7 +121,7 @@ template <class T, class Load>
   });
   constexpr auto kLanes = std::make_index_sequence<static_cast<std::size_t>(kWidth)>{};
   unrolled<std::bit_width(static_cast<std::size_t>(kWidth)) - 1>([&](auto) {
-    Register<T> y[kWidth];
+    Register<T> y[array_bound<kWidth>];
     unrolled<kWidth / 2>([&](auto r) {
       interleave<false>(x[r], x[r + kWidth / 2], y[2 * r], kLanes);
       interleave<true>(x[r], x[r + kWidth / 2], y[2 * r + 1], kLanes);
@@ -137,7 +137,7 @@ SMA_NOINLINE [[gnu::flatten]] void pack_rows(const T* from, Index stride, Index 
   constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kGroups = (Rows + kWidth - 1) / kWidth;
   const auto pack = [&](Index p, Index count, const auto& load) {
-    Register<T> x[kGroups][kWidth];
+    Register<T> x[array_bound<kGroups>][array_bound<kWidth>];
     unrolled<kGroups>([&](auto g) {
       load_transposed<T>(from + g * kWidth * stride + p, stride, rows - g * kWidth, load, x[g]);
     });
@@ -161,7 +161,7 @@ SMA_NOINLINE [[gnu::flatten]] void copy_loaded(const T* from, Index stride, Inde
   constexpr Index kRows = 64;
   constexpr Index kSums = 4;  // so that additions wait less for each other
   for (Index first = 0; first < depth; first += kRows) {
-    Register<T> sum[kSums][kGroups] = {};
+    Register<T> sum[array_bound<kSums>][array_bound<kGroups>] = {};
     const auto copy = [&](Index p, auto set) {
       unrolled<kGroups>([&](auto g) {
         Register<T> x;
@@ -186,7 +186,8 @@ void copy_columns(const T* from, Index stride, Index columns, Index depth, T* to
   constexpr Index kGroups = (Columns + kRegisterWidth<T> - 1) / kRegisterWidth<T>;
   const Index summed = sums == nullptr ? 0 : std::min(Columns, columns);
   if (columns >= kGroups * kRegisterWidth<T>) {
-    copy_loaded<Columns>(from, stride, depth, to, sums, summed, std::array<WholeLoad<T>, kGroups>{});
+    copy_loaded<Columns>(from, stride, depth, to, sums, summed,
+                         std::array<WholeLoad<T>, array_bound<kGroups>>{});
   } else {
     const auto load = [&]<std::size_t... G>(std::index_sequence<G...>) {
       return std::array{PartialLoad<T>(columns - static_cast<Index>(G) * kRegisterWidth<T>)...};
@@ -276,9 +277,9 @@ template <Index Vectors, class T, class Stripe>
                                                    const Result<T>& c, Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
   const Stripe a = stripe;  // a copy, which nothing that is written can change
-  Register<T> sum[kTileRows][Vectors] = {};
+  Register<T> sum[kTileRows][array_bound<Vectors>] = {};
   for (Index p = 0; p < depth; ++p) {
-    Register<T> row[Vectors];
+    Register<T> row[array_bound<Vectors>];
     unrolled<Vectors>([&](auto v) { std::memcpy(&row[v], b + v * kWidth, sizeof(row[v])); });
     unrolled<kTileRows>([&](auto i) {
       const T factor = a(p, i);

@@ -88,13 +88,15 @@ template <class T, Index Left = kRegisterWidth<T>>
 }
 
 /// Count registers from or to numbers that follow each other. One by one: compilers keep in memory what is copied as a whole.
-template <class T, Index Count>
+template <class T, std::size_t Count>
 [[gnu::always_inline]] inline void load_registers(const T* from, Register<T> (&x)[Count]) {
-  unrolled<Count>([&](auto i) { std::memcpy(&x[i], from + i * kRegisterWidth<T>, sizeof(x[i])); });
+  unrolled<static_cast<Index>(Count)>(
+      [&](auto i) { std::memcpy(&x[i], from + i * kRegisterWidth<T>, sizeof(x[i])); });
 }
-template <class T, Index Count>
+template <class T, std::size_t Count>
 [[gnu::always_inline]] inline void store_registers(const Register<T> (&x)[Count], T* to) {
-  unrolled<Count>([&](auto i) { std::memcpy(to + i * kRegisterWidth<T>, &x[i], sizeof(x[i])); });
+  unrolled<static_cast<Index>(Count)>(
+      [&](auto i) { std::memcpy(to + i * kRegisterWidth<T>, &x[i], sizeof(x[i])); });
 }
 
 }  // namespace sma::inline SMA_ISA::eigen

@@ -37,7 +37,7 @@ SMA_NOINLINE [[gnu::flatten]] void few_forward(const kernels::LinearForward<T>& 
   constexpr Index kSums = 2;  // so that additions wait less for each other
   for (Index i = 0; i < k.y.rows; ++i) {
     const T* x = &k.x(i, 0);
-    Register<T> sum[Outs][kSums] = {};
+    Register<T> sum[array_bound<Outs>][array_bound<kSums>] = {};
     const auto add = [&](Index c, auto set) {
       Register<T> part;
       std::memcpy(&part, x + c, sizeof(part));
@@ -110,7 +110,7 @@ template <Index Outs, class T>
 SMA_NOINLINE [[gnu::flatten]] void few_backward_input(const kernels::LinearBackwardInput<T>& k) {
   constexpr Index kWidth = kRegisterWidth<T>;
   for (Index i = 0; i < k.dx.rows; ++i) {
-    T factor[Outs];
+    T factor[array_bound<Outs>];
     unrolled<Outs>([&](auto o) { factor[o] = k.dy(i, o); });
     Index c = 0;
     for (; c + kWidth <= k.dx.columns; c += kWidth) {
@@ -140,9 +140,9 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBack
     const Index end = std::min(first + kBlock, k.dy.rows);
     const auto add = [&](Index c, auto registers) {
       constexpr Index kCount = decltype(registers)::value;
-      Register<T> sum[Outs][kCount] = {};
+      Register<T> sum[array_bound<Outs>][array_bound<kCount>] = {};
       for (Index i = first; i < end; ++i) {
-        Register<T> x[kCount];
+        Register<T> x[array_bound<kCount>];
         load_registers<T>(&k.x(i, c), x);
         unrolled<Outs>([&](auto o) {
           const T factor = k.dy(i, o);
@@ -150,7 +150,7 @@ SMA_NOINLINE [[gnu::flatten]] void few_backward_weight(const kernels::LinearBack
         });
       }
       unrolled<Outs>([&](auto o) {
-        Register<T> total[kCount];
+        Register<T> total[array_bound<kCount>];
         load_registers<T>(&k.dw(o, c), total);
         unrolled<kCount>([&](auto r) { total[r] += sum[o][r]; });
         store_registers<T>(total, &k.dw(o, c));

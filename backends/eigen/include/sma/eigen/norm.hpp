@@ -27,10 +27,10 @@ inline constexpr bool whole_row_sums = Width % kRowSums == 0 && Width >= 2 * kRo
 
 /// Every lane of sum[i] becomes the sum over row i of what term(i, c, y) sets y to for the columns from c on: added in the order of
 /// kernels::row_sum.
-template <class T, Index Count, class Term>
+template <class T, std::size_t Count, class Term>
 [[gnu::always_inline]] inline void sum_rows(Index width, Register<T> (&sum)[Count], const Term& term) {
   constexpr Index kParts = kRowRegisters<T>;
-  Register<T> part[Count][kParts];
+  Register<T> part[Count][array_bound<kParts>];
   const auto each = [](const auto& f) __attribute__((always_inline)) {
     unrolled<Count>([&](auto i) { unrolled<kParts>([&](auto p) { f(i, p); }); });
   };
@@ -68,7 +68,7 @@ struct LayerNorm {
                                                T* rstds) const {
     using V = Register<T>;
     constexpr WholeLoad<T> kLoad;
-    V mean[Count], rstd[Count];
+    V mean[array_bound<Count>], rstd[array_bound<Count>];
     sum_rows<T>(width, mean, [&](auto i, Index c, V& value) { kLoad(x + i * x_stride + c, value); });
     const V share = V{} + T(width);
     unrolled<Count>([&](auto i) { mean[i] /= share; });
@@ -105,7 +105,7 @@ struct LayerNorm {
                                                 const T* means, const T* rstds) const {
     using V = Register<T>;
     constexpr WholeLoad<T> kLoad;
-    V mean[Count], rstd[Count];
+    V mean[array_bound<Count>], rstd[array_bound<Count>];
     unrolled<Count>([&](auto i) {
       mean[i] = V{} + means[i];
       rstd[i] = V{} + rstds[i];
@@ -121,7 +121,7 @@ struct LayerNorm {
       kLoad(x + i * x_stride + c, value);
       value = (value - mean[i]) * rstd[i];
     };
-    V sum[Count], dot[Count];
+    V sum[array_bound<Count>], dot[array_bound<Count>];
     sum_rows<T>(width, sum, gradient);
     sum_rows<T>(width, dot, [&](auto i, Index c, V& value) {
       V xhat;

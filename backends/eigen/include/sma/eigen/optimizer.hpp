@@ -31,7 +31,7 @@ void run(Context<Eigen<T>>&, const kernels::AdamUpdate<T>& k) {
   for (; i + kSize <= k.size; i += kSize) update(k.weight + i, k.gradient + i, k.first + i, k.second + i);
   if (i == k.size) return;
   const Index count = k.size - i;
-  T rest[4][kSize] = {};
+  T rest[4][array_bound<kSize>] = {};
   std::copy_n(k.weight + i, count, rest[0]);
   std::copy_n(k.gradient + i, count, rest[1]);
   std::copy_n(k.first + i, count, rest[2]);

@@ -88,23 +88,23 @@ template <class T, class F>
 ///
 /// 2^n is one shift, because adding 1.5 2^23 + 127 leaves n + 127 in the lowest bits of the sum. Each step for all registers before
 /// the next one: a step waits for the one before, and processors do not look far enough ahead to find others by themselves.
-template <Index Count>
+template <std::size_t Count>
 [[gnu::always_inline]] inline void exponential(Register<float> (&x)[Count]) {
   using V = Register<float>;
   using Bits [[gnu::vector_size(kRegisterBytes)]] = std::uint32_t;
   constexpr float kShift = 0x1.8p23F + 127;
   V shifted[Count], r[Count], p[Count];
   for (V& value : x) clamp(value, -87.336544F, 89.0F);
-  for (Index i = 0; i < Count; ++i) shifted[i] = x[i] * 1.44269504088896341F + kShift;
-  for (Index i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
-  for (Index i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0.693359375F;
-  for (Index i = 0; i < Count; ++i) r[i] = r[i] + p[i] * 2.12194440e-4F;
-  for (Index i = 0; i < Count; ++i) p[i] = r[i] * 1.38145401768e-3F + 8.36874510894e-3F;
-  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.16683907835e-2F;
-  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 1.66665203990e-1F;
-  for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.99999934321e-1F;
-  for (Index i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0F;
-  for (Index i = 0; i < Count; ++i) {
+  for (std::size_t i = 0; i < Count; ++i) shifted[i] = x[i] * 1.44269504088896341F + kShift;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
+  for (std::size_t i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0.693359375F;
+  for (std::size_t i = 0; i < Count; ++i) r[i] = r[i] + p[i] * 2.12194440e-4F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = r[i] * 1.38145401768e-3F + 8.36874510894e-3F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.16683907835e-2F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 1.66665203990e-1F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.99999934321e-1F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0F;
+  for (std::size_t i = 0; i < Count; ++i) {
     Bits bits;
     std::memcpy(&bits, &shifted[i], sizeof(bits));
     bits <<= 23;
@@ -116,7 +116,7 @@ template <Index Count>
 
 /// Double precision, in the same way: the polynomial goes to r^11 (relative error 3.6e-18), n ln 2 is subtracted in two parts, and the
 /// result is within 1.5 units of 2^-53 of the exact value for x from -708.39 to 709.43, and infinite above.
-template <Index Count>
+template <std::size_t Count>
 [[gnu::always_inline]] inline void exponential(Register<double> (&x)[Count]) {
   using V = Register<double>;
   using Bits [[gnu::vector_size(kRegisterBytes)]] = std::uint64_t;
@@ -127,16 +127,16 @@ template <Index Count>
                                       0x1.000000000000ap-1};  // of r^11 to r^2
   V shifted[Count], r[Count], p[Count];
   for (V& value : x) clamp(value, -708.39, 710.0);
-  for (Index i = 0; i < Count; ++i) shifted[i] = x[i] * 0x1.71547652b82fep0 + kShift;
-  for (Index i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
-  for (Index i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0x1.62e42feep-1;
-  for (Index i = 0; i < Count; ++i) r[i] = r[i] - p[i] * 0x1.a39ef35793c76p-33;
-  for (Index i = 0; i < Count; ++i) p[i] = r[i] * kCoefficients[0] + kCoefficients[1];
+  for (std::size_t i = 0; i < Count; ++i) shifted[i] = x[i] * 0x1.71547652b82fep0 + kShift;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = shifted[i] - kShift;
+  for (std::size_t i = 0; i < Count; ++i) r[i] = x[i] - p[i] * 0x1.62e42feep-1;
+  for (std::size_t i = 0; i < Count; ++i) r[i] = r[i] - p[i] * 0x1.a39ef35793c76p-33;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = r[i] * kCoefficients[0] + kCoefficients[1];
   unrolled<8>([&](auto c) {
-    for (Index i = 0; i < Count; ++i) p[i] = p[i] * r[i] + kCoefficients[c + 2];
+    for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + kCoefficients[c + 2];
   });
-  for (Index i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0;
-  for (Index i = 0; i < Count; ++i) {
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0;
+  for (std::size_t i = 0; i < Count; ++i) {
     Bits bits;
     std::memcpy(&bits, &shifted[i], sizeof(bits));
     bits <<= 52;

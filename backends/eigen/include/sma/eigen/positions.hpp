@@ -34,9 +34,9 @@ inline constexpr Index kPositionTableRows = 128;
 template <Index Half>
 struct PositionTable {
   static constexpr Position kFine = 64;
-  double frequency[Half];
-  double sine[kFine][Half];
-  double cosine[kFine][Half];
+  double frequency[array_bound<Half>];
+  double sine[kFine][array_bound<Half>];
+  double cosine[kFine][array_bound<Half>];
 
   PositionTable() {
     for (Index i = 0; i < Half; ++i) frequency[i] = kernels::position_frequency<2 * Half>(i);
@@ -63,8 +63,8 @@ void run(Context<Eigen<T>>&, const kernels::PositionCodes<T, Width>& k) {
   constexpr Index kHalf = Width / 2;
   using Table = eigen::PositionTable<kHalf>;
   const Table& fine = Table::get();
-  double coarse_sine[kHalf];
-  double coarse_cosine[kHalf];
+  double coarse_sine[array_bound<kHalf>] = {};  // written before the first row: g++ does not see it
+  double coarse_cosine[array_bound<kHalf>] = {};
   Position coarse = -1;  // no multiple of 64
   for (Index row = 0; row < k.code.rows; ++row) {
     const Position rest = k.positions[row] & (Table::kFine - 1);
