@@ -19,5 +19,6 @@ install(FILES
   "${CMAKE_CURRENT_BINARY_DIR}/seqboat-config.cmake"
   "${CMAKE_CURRENT_BINARY_DIR}/seqboat-config-version.cmake"
   cmake/seqboat-cccl.cmake
+  cmake/seqboat-dependencies.cmake
   DESTINATION "${SEQBOAT_PACKAGE_DIR}")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

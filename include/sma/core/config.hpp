@@ -3,8 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#if !defined(__cpp_exceptions)
+#if __cplusplus <= 201703L
+#error "seqboat is C++20: compile with -std=c++20"
+#include <nothing>  // so that this is all that the compiler says
+#elif !defined(__cpp_exceptions)
 #error "seqboat reports errors by exceptions: compile without -fno-exceptions"
+#include <nothing>
 #endif
 
 /// Marks a function that runs on the host and, when compiled by nvcc, on the device.

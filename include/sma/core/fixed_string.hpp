@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <sma/core/config.hpp>
 #include <string_view>
 
 namespace sma {

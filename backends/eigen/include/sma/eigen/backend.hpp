@@ -2,6 +2,7 @@
 
 #ifndef SMA_EIGEN_WHOLE
 #error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
+#include <nothing>  // so that this is all that the compiler says
 #endif
 
 #include <Eigen/Core>
@@ -11,6 +12,12 @@
 #include <sma/eigen/denormals.hpp>
 #include <sma/eigen/memory.hpp>
 #include <sma/eigen/team.hpp>
+
+// Eigen 5 still says 3 here.
+#if EIGEN_WORLD_VERSION < 3 || (EIGEN_WORLD_VERSION == 3 && EIGEN_MAJOR_VERSION < 4)
+#error "seqboat needs Eigen 3.4 or later"
+#include <nothing>  // so that this is all that the compiler says
+#endif
 
 namespace sma::inline SMA_ISA {
 
