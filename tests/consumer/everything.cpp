@@ -1,6 +1,7 @@
 /// Every header, every module and every way to call a network, in single and double precision: what a user's compiler may have
 /// to say about the library, it says here. Run, it finds that nothing of it throws and that weights come back from a file.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -159,9 +160,7 @@ bool pass(const std::string& directory) {
   sma::save_weights(net, path);
   Net other{sma::Seed{2}};
   sma::load_weights(other, path);
-  return std::equal(net.parameters().begin(), net.parameters().end(), other.parameters().begin(),
-                    [](S a, S b) { return !(a < b) && !(b < a); }) &&
-         !net.metrics().empty();
+  return std::ranges::equal(net.parameters(), other.parameters()) && !net.metrics().empty();
 }
 
 template <class S>

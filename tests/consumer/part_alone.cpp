@@ -1,0 +1,1 @@
+#include <sma/eigen/linear.hpp>

@@ -1,0 +1,3 @@
+#include <seqboat/seqboat.hpp>
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
