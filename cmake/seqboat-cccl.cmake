@@ -29,14 +29,15 @@ function(seqboat_find_cccl)
   set(SEQBOAT_CUDA_INCLUDE_DIRS "${CUDAToolkit_INCLUDE_DIRS}" PARENT_SCOPE)
 endfunction()
 
-# Gives an interface target CCCL, and OpenMP and TBB where the machine has them (the systems omp and tbb).
+# seqboat_link_cccl(target [GLOBAL]): gives an interface target CCCL, and OpenMP and TBB where the machine has them (the systems omp
+# and tbb), with GLOBAL as targets that a project around this one sees.
 function(seqboat_link_cccl target)
   target_include_directories(${target} SYSTEM INTERFACE "${SEQBOAT_CCCL_INCLUDE_DIR}" ${SEQBOAT_CUDA_INCLUDE_DIRS})
-  find_package(OpenMP QUIET COMPONENTS CXX GLOBAL)
+  find_package(OpenMP QUIET COMPONENTS CXX ${ARGN})
   if(TARGET OpenMP::OpenMP_CXX)
     target_link_libraries(${target} INTERFACE OpenMP::OpenMP_CXX)
   endif()
-  find_package(TBB QUIET GLOBAL)
+  find_package(TBB QUIET ${ARGN})
   if(TARGET TBB::tbb)
     target_link_libraries(${target} INTERFACE TBB::tbb)
   endif()

@@ -44,6 +44,7 @@ function(seqboat_find_boost problem)
       "found no Boost.Hana, expected Boost 1.81 or later: set Boost_DIR, Boost_INCLUDE_DIR or CMAKE_PREFIX_PATH" PARENT_SCOPE)
     return()
   endif()
+  get_filename_component(headers "${headers}" ABSOLUTE)  # /usr/include, and not /usr/include/, is a directory that goes without saying
   file(STRINGS "${headers}/boost/version.hpp" line REGEX "^#define BOOST_LIB_VERSION")
   string(REGEX REPLACE "^[^\"]*\"([0-9]+)_([0-9]+).*$" "\\1.\\2" version "${line}")
   if(version VERSION_LESS 1.81)

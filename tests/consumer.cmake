@@ -2,12 +2,10 @@
 # why they do not. What is labelled compile, too, is tested with each compiler.
 
 set(consumer_dir "${CMAKE_CURRENT_SOURCE_DIR}/consumer")
-set(consumer_include
-  "$<TARGET_PROPERTY:seqboat_seqboat,INTERFACE_INCLUDE_DIRECTORIES>"
-  "$<TARGET_PROPERTY:seqboat_eigen,INTERFACE_INCLUDE_DIRECTORIES>"
-  "$<TARGET_PROPERTY:Boost::headers,INTERFACE_INCLUDE_DIRECTORIES>"
-  "$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>")
-list(JOIN consumer_include ";" consumer_include)
+set(consumer_include "")
+foreach(target IN ITEMS seqboat_sma seqboat_eigen Boost::headers Eigen3::Eigen)
+  string(APPEND consumer_include ":$<JOIN:$<TARGET_PROPERTY:${target},INTERFACE_INCLUDE_DIRECTORIES>,:>")
+endforeach()
 set(consumer_compiler --compiler "${CMAKE_CXX_COMPILER}" "--launcher=${CMAKE_CXX_COMPILER_LAUNCHER}"
   "--include=${consumer_include}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
@@ -39,7 +37,7 @@ endif()
 
 # <complex.h> defines a macro I where the compiler speaks GNU's dialect.
 seqboat_consumer_unit(gnu++20_after_complex_h small.cpp FLAGS -std=gnu++20 -include complex.h -fsyntax-only -Wall -Wextra)
-seqboat_consumer_unit(gnu++23 small.cpp FLAGS -std=gnu++23 -fsyntax-only -Wall -Wextra)
+seqboat_consumer_unit(gnu++23 small.cpp FLAGS -std=gnu++2b -fsyntax-only -Wall -Wextra)
 seqboat_consumer_unit(no_rtti_beside_eigen small.cpp OPTIONS --run FLAGS -std=c++20 -O0 -fno-rtti -Wall -Wextra)
 
 seqboat_consumer_unit(no_exceptions small.cpp

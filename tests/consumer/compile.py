@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles a unit with a user's flags. Passes when the compiler says nothing at all, and the program, if it is to run, ends with 0.
 
-    compile.py --compiler g++ --include 'DIR;DIR' [--system] [--run | --objects 1 | --says WORDS] source.cpp -- FLAGS
+    compile.py --compiler g++ --include DIR:DIR [--system] [--run | --says WORDS] source.cpp -- FLAGS
 
 --system    the library's headers are system headers to the compiler, as they are when found by find_package
 --run       links and runs
@@ -18,7 +18,7 @@ import tempfile
 
 def command_line(arguments, flags):
     command = ([arguments.launcher] if arguments.launcher else []) + [arguments.compiler, "-Werror"]
-    for directory in dict.fromkeys(d for d in arguments.include.split(";") if d):
+    for directory in dict.fromkeys(d for d in arguments.include.split(":") if d):
         # Debian's own directories are searched anyway; naming /usr/include would put it before the standard library.
         if directory != "/usr/include":
             ours = os.path.isdir(os.path.join(directory, "sma"))

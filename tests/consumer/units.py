@@ -2,7 +2,7 @@
 """Passes when units that include everything, everything in another order, and only what they need link to one program and compute
 the same; and when units for other processors link with them and share no function of a backend or a kernel.
 
-    units.py --compiler g++ --include 'DIR;DIR' [--other-processors] DIRECTORY
+    units.py --compiler g++ --include DIR:DIR [--other-processors] DIRECTORY
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("directory")
     arguments = parser.parse_args()
     compiler = ([arguments.launcher] if arguments.launcher else []) + [arguments.compiler] + FLAGS
-    for directory in dict.fromkeys(d for d in arguments.include.split(";") if d):
+    for directory in dict.fromkeys(d for d in arguments.include.split(":") if d):
         if directory != "/usr/include":
             compiler += ["-isystem", directory]
     units = UNITS + (FOR_OTHER_PROCESSORS if arguments.other_processors else [])
