@@ -5,18 +5,16 @@ if(SEQBOAT_NATIVE)
   check_cxx_compiler_flag(-march=native SEQBOAT_HAS_MARCH_NATIVE)
 endif()
 
-# clang's -Wconversion holds -Wsign-conversion. g++'s does not, and there -Wsign-conversion speaks of every array whose bound
-# is an Index template parameter.
+# clang's -Wconversion holds -Wsign-conversion, g++'s does not.
 add_library(seqboat_warnings INTERFACE)
 target_compile_options(seqboat_warnings INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>"
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>")
-# g++ 12 takes the undefined operands of its own AVX-512 intrinsics for mistakes (GCC bug 105593), the copies of short
-# strings for overlapping ones (105651), and an empty object of CUB's (TripleChevronFactory) for one without a value.
+# g++ 12 takes the copies of short strings for overlapping ones (GCC bug 105651), and, behind nvcc, an empty object of CUB's
+# (TripleChevronFactory) for one without a value.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(seqboat_warnings INTERFACE
-    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-uninitialized;-Wno-maybe-uninitialized;-Wno-restrict>"
-    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-maybe-uninitialized>")
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-maybe-uninitialized>")
 endif()
 # Sanitizers' instrumentation makes g++ warn of uninitialised and out-of-range accesses that are not there.
 if(SEQBOAT_WARNINGS_AS_ERRORS AND NOT (SEQBOAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))

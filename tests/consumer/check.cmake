@@ -123,13 +123,15 @@ elseif(CASE STREQUAL "eigen")
   include(CMakePackageConfigHelpers)
   foreach(version IN ITEMS 5.0.0 3.3.9)
     set(directory "${work}/eigen-${version}")
+    file(MAKE_DIRECTORY "${directory}")
+    file(CREATE_LINK "${EIGEN_INCLUDE_DIR}" "${directory}/include" SYMBOLIC)
     file(WRITE "${directory}/Eigen3Config.cmake" "add_library(Eigen3::Eigen INTERFACE IMPORTED)
-set_target_properties(Eigen3::Eigen PROPERTIES INTERFACE_INCLUDE_DIRECTORIES \"${EIGEN_INCLUDE_DIR}\")\n")
+set_target_properties(Eigen3::Eigen PROPERTIES INTERFACE_INCLUDE_DIRECTORIES \"${directory}/include\")\n")
     write_basic_package_version_file("${directory}/Eigen3ConfigVersion.cmake" VERSION ${version}
       COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
   endforeach()
   foreach(way IN ITEMS installed sources)
-    expect_configured("Eigen 5, ${way}" "Eigen3::Eigen in ${EIGEN_INCLUDE_DIR}" "${${way}}"
+    expect_configured("Eigen 5, ${way}" "Eigen3::Eigen in ${work}/eigen-5.0.0/include" "${${way}}"
       "-DEigen3_DIR=${work}/eigen-5.0.0")
     expect_refused("an old Eigen, ${way}" "seqboat: found Eigen 3.3.9 in" "${${way}}" "-DEigen3_DIR=${work}/eigen-3.3.9")
   endforeach()

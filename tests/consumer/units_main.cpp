@@ -29,8 +29,9 @@ int main() {
 #if defined(OTHER_PROCESSORS)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     passed &= near("for_avx2", for_avx2(), expected);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
     passed &= near("for_avx512", for_avx512(), expected);
 #endif
   return passed ? 0 : 1;

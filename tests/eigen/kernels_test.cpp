@@ -437,6 +437,55 @@ TEST_CASE("the exponential of a register is right to a unit and a half in the la
     CHECK(std::isnan(exponential(std::bit_cast<float>(bits))));
 }
 
+TEST_CASE("the exponential of a register of doubles is right to a unit and a half in the last place") {
+  using V = sma::eigen::Register<double>;
+  const auto exponential = [](double x) {
+    V v[2] = {V{}, V{} + x};
+    sma::eigen::exponential(v);
+    return static_cast<double>(v[1][sma::eigen::kRegisterWidth<double> - 1]);
+  };
+  long double worst = 0;
+  for (int i = -708000; i <= 709000; ++i) {
+    const double x = static_cast<double>(i) * 1.00007e-3;
+    const long double exact = std::exp(static_cast<long double>(x));
+    worst = std::max(worst, std::abs(static_cast<long double>(exponential(x)) - exact) / exact);
+  }
+  CHECK(worst < 1.5L * 0x1p-53L);
+  CHECK(exponential(0.0) == 1.0);
+  CHECK(exponential(-0.0) == 1.0);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double x : {-kInfinity, std::numeric_limits<double>::lowest(), -1e4, -709.0}) {
+    CHECK(exponential(x) >= 0.0);
+    CHECK(exponential(x) < 2.3e-308);
+  }
+  for (const double x : {kInfinity, std::numeric_limits<double>::max(), 1e4, 710.0})
+    CHECK(exponential(x) == kInfinity);
+  CHECK(std::isnan(exponential(std::numeric_limits<double>::quiet_NaN())));
+  CHECK(std::isnan(exponential(-std::numeric_limits<double>::quiet_NaN())));
+}
+
+TEST_CASE_TEMPLATE("the square root of a register is right to two units in the last place", T, float,
+                   double) {
+  using V = sma::eigen::Register<T>;
+  const auto root = [](T x) {
+    V v = V{} + x;
+    sma::eigen::square_root(v);
+    return static_cast<T>(v[0]);
+  };
+  using Limits = std::numeric_limits<T>;
+  T worst = 0;
+  for (int i = -60000; i <= 60000; ++i) {
+    const T x = std::exp(static_cast<T>(i) * T(1e-3));
+    worst = std::max(worst, std::abs(root(x) - std::sqrt(x)) / std::sqrt(x));
+  }
+  CHECK(worst <= 2 * Limits::epsilon());
+  for (const T x : {T(0), T(1), T(4)}) CHECK(root(x) == std::sqrt(x));
+  CHECK(root(Limits::min()) == doctest::Approx(std::sqrt(Limits::min())).epsilon(1e-6));
+  CHECK(root(Limits::max()) == doctest::Approx(std::sqrt(Limits::max())).epsilon(1e-6));
+  CHECK(std::isnan(root(T(-1))));
+  CHECK(std::isnan(root(Limits::quiet_NaN())));
+}
+
 TEST_CASE_TEMPLATE("packed activations are their plain forms", T, float, double) {
   check_activation<T, sma::functions::SiLU, 5>();
   check_activation<T, sma::functions::SiLU, 64>();
