@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <sma/core/config.hpp>
 #include <sma/kernels/elementwise.hpp>
+#include <utility>
 #include <vector>
 
 namespace sma {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 #include <sma/core/config.hpp>
+#include <type_traits>
 #include <utility>
 
 /// SIMD by hand, where the compilers' own vectorisation does not find it.
