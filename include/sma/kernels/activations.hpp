@@ -5,7 +5,9 @@
 
 /// Activation functions as types: `value(x)` and `derivative(x)`. Those with `vectorizes` are generic over "a scalar or a
 /// pack of scalars", so that one definition runs per thread on a GPU and per SIMD pack on a CPU.
-namespace sma::inline SMA_ISA::functions {
+namespace sma {
+inline namespace SMA_ISA {
+namespace functions {
 
 /// x * sigmoid(x). PyTorch: nn.SiLU.
 struct SiLU {
@@ -108,4 +110,6 @@ struct Identity {
   }
 };
 
-}  // namespace sma::inline SMA_ISA::functions
+}  // namespace functions
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -9,7 +9,9 @@
 ///     score(i, j) = scale_i q_i . k_j + bias(i, j)       w_ij = act(score)       out_i = sum_j w_ij v_j
 /// over the allowed j: |i - j| <= Window, or i - Window <= j <= i when causal; Window = 0 means the whole sequence.
 /// i and j count rows of the (compressed) sequence.
-namespace sma::inline SMA_ISA::kernels {
+namespace sma {
+inline namespace SMA_ISA {
+namespace kernels {
 
 /// Weights exp(score) / sum exp(score); scale Z^-1/2.
 struct SoftmaxAttention {
@@ -318,4 +320,6 @@ struct Rotate {
   }
 };
 
-}  // namespace sma::inline SMA_ISA::kernels
+}  // namespace kernels
+}  // namespace SMA_ISA
+}  // namespace sma

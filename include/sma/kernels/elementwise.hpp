@@ -4,7 +4,9 @@
 #include <sma/core/views.hpp>
 
 /// Kernels over rows of equal shape. One index is one row; the loop over the static width vectorises on the CPU.
-namespace sma::inline SMA_ISA::kernels {
+namespace sma {
+inline namespace SMA_ISA {
+namespace kernels {
 
 /// data[i] = value.
 template <class T>
@@ -176,7 +178,9 @@ struct ProductTerm {  // a * b
   SMA_HD T operator()(Index r, Index c) const { return a(r, c) * b(r, c); }
 };
 
-}  // namespace sma::inline SMA_ISA::kernels
+}  // namespace kernels
+}  // namespace SMA_ISA
+}  // namespace sma
 
 namespace sma {
 

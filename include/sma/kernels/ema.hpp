@@ -9,7 +9,9 @@
 /// With decays q (Channels x States) and weights h (Channels x States), for each channel:
 ///     s_n[t] = q_n s_n[t-1] + x[t] - q_n^K x[t-K]        y[t] = sum_n h_n s_n[t]
 /// so y[t] = sum_{0 <= m < K} (sum_n h_n q_n^m) x[t-m]. K = 0: not truncated. `Reverse` runs from the last row to the first.
-namespace sma::inline SMA_ISA::kernels {
+namespace sma {
+inline namespace SMA_ISA {
+namespace kernels {
 
 /// x^n for an integer n >= 0.
 template <class T>
@@ -195,7 +197,9 @@ struct DecayStep {
   }
 };
 
-}  // namespace sma::inline SMA_ISA::kernels
+}  // namespace kernels
+}  // namespace SMA_ISA
+}  // namespace sma
 
 namespace sma {
 

@@ -5,7 +5,9 @@
 
 /// The three matrix products of a linear layer, plain forms: one index is one output element.
 /// Sizes are run-time numbers here so that a backend's matrix product is compiled once a scalar type.
-namespace sma::inline SMA_ISA::kernels {
+namespace sma {
+inline namespace SMA_ISA {
+namespace kernels {
 
 /// A row-major matrix: element (i, j) at data[i * stride + j].
 template <class T>
@@ -96,4 +98,6 @@ struct LinearDots {
   }
 };
 
-}  // namespace sma::inline SMA_ISA::kernels
+}  // namespace kernels
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -4,7 +4,9 @@
 #include <sma/kernels/elementwise.hpp>
 
 /// Row norms. One index is one row.
-namespace sma::inline SMA_ISA::kernels {
+namespace sma {
+inline namespace SMA_ISA {
+namespace kernels {
 
 inline constexpr double kNormEpsilon = 1e-5;
 
@@ -211,4 +213,6 @@ struct ChannelNormBackward {
   }
 };
 
-}  // namespace sma::inline SMA_ISA::kernels
+}  // namespace kernels
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -19,7 +19,8 @@
 #include <nothing>  // so that this is all that the compiler says
 #endif
 
-namespace sma::inline SMA_ISA {
+namespace sma {
+inline namespace SMA_ISA {
 
 /// CPU backend over Eigen, scalar float or double. Host memory, sharded over threads.
 template <class ScalarType>
@@ -43,4 +44,5 @@ struct Eigen {
   }
 };
 
-}  // namespace sma::inline SMA_ISA
+}  // namespace SMA_ISA
+}  // namespace sma

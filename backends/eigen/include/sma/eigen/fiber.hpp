@@ -24,7 +24,9 @@
 /// A fiber has `start(body, argument)`, `resume()`, from its own call `suspend()`, and `done()`. The body throws nothing, and suspends in
 /// no catch block: of exceptions that are being handled there is one list a thread. A fiber that has been started is resumed until it
 /// is done; then it can be started again.
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 /// What a fiber runs.
 class FiberCall {
@@ -159,4 +161,6 @@ using Fiber = ContextFiber;
 using Fiber = ContextFiber;
 #endif
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

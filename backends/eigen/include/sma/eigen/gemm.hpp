@@ -24,7 +24,9 @@
 ///
 /// Why not Eigen's products: a packed B serves many products here (a sequence's keys all its queries), tiles follow the band of
 /// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance.md has the numbers.
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 /// Of the register tile: 28 of 32 registers accumulate, or 12 of 16.
 inline constexpr Index kTileRows = kRegisterCount == 32 ? 14 : 6;
@@ -372,4 +374,6 @@ void multiply(C& ctx, Index rows, Index columns, Index depth, const Operand<T>& 
   } while (p < depth);
 }
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -12,7 +12,9 @@
 #include <utility>
 
 /// SIMD by hand, where the compilers' own vectorisation does not find it.
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 #if defined(__AVX512F__)
 inline constexpr Index kRegisterBytes = 64;
@@ -101,4 +103,6 @@ template <class T, std::size_t Count>
       [&](auto i) { std::memcpy(to + i * kRegisterWidth<T>, &x[i], sizeof(x[i])); });
 }
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -15,7 +15,9 @@
 /// Memory of the CPU backend, 64-byte aligned. All but small blocks are mapped one by one: a page takes memory once it is touched,
 /// and all of them go back to the system with the block; what arenas leave behind while they grow would otherwise stay with the
 /// allocator. Not with AddressSanitizer, which watches over the ends of what operator new gives.
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 #if !defined(__unix__) && !defined(__APPLE__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kMapsBlocks = false;
@@ -63,4 +65,6 @@ inline void deallocate_block(void* data) {
   ::operator delete(block, std::align_val_t{alignof(BlockHeader)});
 }
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

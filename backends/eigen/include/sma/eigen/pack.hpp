@@ -16,7 +16,9 @@
 #endif
 
 /// Numbers that element-wise functions work on at a time, in registers.
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 #if defined(__AVX512F__)
 
@@ -205,4 +207,6 @@ class Pack {
   Register<T> at_[registers];
 };
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -22,7 +22,9 @@
 #include <utility>
 #include <vector>
 
-namespace sma::inline SMA_ISA::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 /// Runs the lanes of a batch on threads. At most `threads` lanes run at a time, whatever the number of lanes.
 ///
@@ -291,4 +293,6 @@ class Team {
   bool over_ = false;
 };
 
-}  // namespace sma::inline SMA_ISA::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma
