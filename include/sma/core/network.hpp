@@ -214,8 +214,8 @@ struct ArithmeticOf<B> {
 
 /// "nan", "inf" or "-inf".
 SMA_NOINLINE SMA_RARE inline std::string text_of_not_finite(double value) {
-  if (value != value) return "nan";
-  return value > 0 ? "inf" : "-inf";
+  if (value > 0) return "inf";
+  return value < 0 ? "-inf" : "nan";
 }
 
 /// The path of module instance `instance` in messages.

@@ -113,7 +113,7 @@ class Batch {
   }
   void close_sequence(Index length) {
     for (Index t = 0; t < length; ++t) {
-      positions_.push_back(static_cast<Position>(t));
+      positions_.push_back(t);
       ids_.push_back(static_cast<std::int32_t>(offsets_.back() + t));
     }
     offsets_.push_back(static_cast<std::int32_t>(offsets_.back() + length));

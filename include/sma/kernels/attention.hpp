@@ -66,7 +66,7 @@ struct SimpleBias {
   static constexpr Index table_size = 2 * MaxPositions - 1;
   const T* table = nullptr;
   SMA_HD Index slot(Position ti, Position tj, Index, Index) const {
-    Index offset = static_cast<Index>(tj) - static_cast<Index>(ti);
+    Index offset = tj - ti;
     if (offset > MaxPositions - 1) offset = MaxPositions - 1;
     if (offset < 1 - MaxPositions) offset = 1 - MaxPositions;
     return MaxPositions - 1 + offset;
@@ -87,7 +87,7 @@ struct T5Bias {
   static constexpr Index table_size = 32;
   const T* table = nullptr;
   SMA_HD Index slot(Position ti, Position tj, Index, Index) const {
-    Index n = static_cast<Index>(ti) - static_cast<Index>(tj);
+    Index n = ti - tj;
     Index first = 0;
     constexpr Index buckets = Causal ? 32 : 16;
     if (Causal) {

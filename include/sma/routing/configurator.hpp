@@ -221,7 +221,7 @@ struct WeighDecisions {
   const std::int32_t* ids;
   SMA_HD Index extent() const { return rows * M; }
   SMA_HD void operator()(Index e) const {
-    const bool is_number = p[e] == p[e];
+    const bool is_number = same_number(p[e], p[e]);
     if (!is_number) active[e] = 1;
     weight[e] = !is_number ? p[e] : active[e] != 0 ? Estimator::weight(p[e]) : T(0);
     if (trace != nullptr)

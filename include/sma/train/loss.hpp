@@ -75,7 +75,7 @@ struct CrossEntropy {
   /// How many of the targets count.
   [[nodiscard]] Index count(std::span<const std::int32_t> targets) const {
     const auto all = static_cast<Index>(targets.size());
-    return ignored ? all - static_cast<Index>(std::count(targets.begin(), targets.end(), *ignored)) : all;
+    return ignored ? all - std::count(targets.begin(), targets.end(), *ignored) : all;
   }
 
   /// Throws `Error` for the first target that is neither a class nor ignored.

@@ -180,7 +180,7 @@ class Trainer : detail::TrainerCore {
       update_.tokens += static_cast<double>(x_.rows());
       update_.activation.add(net_.metric_values());
     }
-    if (update_.counted == 0) throw_nothing_counts(next_call(data_.epoch(), data_.index()));
+    if (!(update_.counted > 0)) throw_nothing_counts(next_call(data_.epoch(), data_.index()));
     const double norm = optimizer_.gradient_norm();
     check_finite(loss, norm);
     const double next =
@@ -260,7 +260,7 @@ class Trainer : detail::TrainerCore {
       total.counted += sum.counted;
       activation.add(net_.metric_values());
     }
-    if (total.counted == 0) throw_nothing_counts(detail::examples_of(split, 0, size));
+    if (!(total.counted > 0)) throw_nothing_counts(detail::examples_of(split, 0, size));
     return Evaluation{total.loss / total.counted, total.correct / total.counted,
                       static_cast<Index>(total.counted), activation.rates()};
   }

@@ -88,7 +88,7 @@ SMA_NOINLINE SMA_RARE inline void check_options(const TrainerOptions& o) {
 
   whole("steps", o.steps, 0, O::most_steps);
   real("minutes", o.minutes, 0, O::most_minutes);
-  if (o.steps == 0 && o.minutes == 0)
+  if (o.steps == 0 && !(o.minutes > 0))
     throw Error("sma::Trainer: found neither steps nor minutes, expected a limit");
   whole("stop_after", o.stop_after, 0, O::most_steps);
   whole("batch", o.batch, 1, O::most_batch);

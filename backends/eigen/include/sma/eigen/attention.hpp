@@ -176,13 +176,13 @@ std::optional<Position> first_slot(const kernels::SimpleBias<T, MaxPositions>&, 
                                    Index i, Index j, Index count) {
   const Position here = positions[i];
   if (here - positions[j] >= MaxPositions || positions[j + count - 1] - here >= MaxPositions) return {};
-  return static_cast<Position>(MaxPositions - 1) - here;
+  return MaxPositions - 1 - here;
 }
 template <class T, Index MaxPositions, class F>
 void for_each_slot(const kernels::SimpleBias<T, MaxPositions>& bias, const Position* positions, Index i,
                    Index j, Index count, const F& f) {
   if (const auto first = first_slot(bias, positions, i, j, count))
-    for (Index c = 0; c < count; ++c) f(c, static_cast<Index>(*first + positions[j + c]));
+    for (Index c = 0; c < count; ++c) f(c, *first + positions[j + c]);
   else
     for (Index c = 0; c < count; ++c) f(c, bias.slot(positions[i], positions[j + c], i, j + c));
 }

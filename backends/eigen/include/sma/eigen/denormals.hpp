@@ -10,7 +10,9 @@
 #endif
 
 /// Numbers below the normal ones (1.2e-38 in single, 2.2e-308 in double precision), on which processors work a hundred times slower.
-namespace sma::eigen {
+namespace sma {
+inline namespace SMA_ISA {
+namespace eigen {
 
 /// While one of these lives, they count as 0 on this thread, as operands and as results; before and after it what the thread had set.
 ///
@@ -50,4 +52,6 @@ class FlushDenormals {
   Word before_;
 };
 
-}  // namespace sma::eigen
+}  // namespace eigen
+}  // namespace SMA_ISA
+}  // namespace sma

@@ -67,7 +67,7 @@ template <class T, Index Half = kRegisterWidth<T> / 2>
 /// sums[0] becomes the sums of the lanes of as many registers as one has lanes, in order. Half of them are left after each step: of two,
 /// the halves, quarters, ... of their lanes that belong together are added.
 template <class T, Index Left = kRegisterWidth<T>>
-[[gnu::always_inline]] inline void sum_each_lanes(Register<T> (&sums)[kRegisterWidth<T>]) {
+[[gnu::always_inline]] inline void sum_each_lanes(Register<T> (&sums)[array_bound<kRegisterWidth<T>>]) {
   if constexpr (Left > 1) {
     constexpr Index kWidth = kRegisterWidth<T>;
     constexpr Index kApart = Left / 2;  // lanes of one sum in each half of a result

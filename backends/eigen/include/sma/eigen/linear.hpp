@@ -71,7 +71,7 @@ SMA_NOINLINE [[gnu::flatten]] void register_forward(const kernels::LinearForward
   for (Index i = 0; i < k.y.rows; ++i) {
     const T* x = &k.x(i, 0);
     const T* w = &k.w(first, 0);
-    Register<T> sum[kWidth] = {};
+    Register<T> sum[array_bound<kWidth>] = {};
     Index c = 0;
     for (; c + kWidth <= k.x.columns; c += kWidth) {
       Register<T> part;
