@@ -10,9 +10,11 @@
 #include <sma/modules/embedding.hpp>
 #include <sma/modules/linear.hpp>
 #include <sma/modules/norm.hpp>
+#include <sma/modules/pool.hpp>
 #include <sma/routing/router.hpp>
 #include <support/kept.hpp>
 #include <support/neighbour.hpp>
+#include <type_traits>
 
 /// What compositions do not keep for backward: results must not show it, and memory of deep ones must.
 
@@ -148,4 +150,22 @@ TEST_CASE("a user's module is asked once, and in training only") {
   CHECK(calls.rebase == 1);  // the second Square's input
   CHECK(calls.backward == 4);
   laws::check_module<sma::Chain<Map, Square, Square, Map>, Double>(5);
+}
+
+TEST_CASE("what is behind a pool takes the pool's few rows of memory") {
+  using Pool = sma::MeanPool<kWidth>;
+  using Head =
+      sma::Chain<sma::Linear<kWidth, 64 * kWidth>, sma::Tanh<64 * kWidth>, sma::Linear<64 * kWidth, 2>>;
+  const auto bytes = []<class M>(std::type_identity<M>) {
+    sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
+    const sma::Batch<double, kWidth> x{20000};
+    net.forward(x);
+    net.forward(x);
+    return net.workspace_bytes();
+  };
+  const auto pooled = bytes(std::type_identity<sma::Chain<Map, Pool>>{});
+  CHECK(bytes(std::type_identity<sma::Chain<Map, Pool, Head>>{}) < 2 * pooled);
+  CHECK(bytes(std::type_identity<
+              sma::Chain<Map, Pool, sma::Linear<kWidth, 64 * kWidth>, sma::Tanh<64 * kWidth>>>{}) <
+        2 * pooled);
 }

@@ -188,16 +188,10 @@ struct Chain {
     auto scope = ctx.scope();
     saved.sequences[0] = s;
     saved.x = x;
-    const Index most = std::max(s.rows, s.count) * widest;
-    if (ctx.training()) {
-      S* ping = ctx.template scratch<S>(keeps_all() ? 1 : most);
-      S* pong = ctx.template scratch<S>(keeps_all() ? 1 : most);
-      forward_from<0, false>(ctx, x, base, y, w, saved, ping, pong);
-    } else {
-      S* ping = ctx.template scratch<S>(size > 1 ? most : 1);
-      S* pong = ctx.template scratch<S>(size > 2 ? most : 1);
-      forward_from<0, true>(ctx, x, base, y, w, saved, ping, pong);
-    }
+    if (ctx.training())
+      forward_in_turns<false>(ctx, x, base, y, w, saved);
+    else
+      forward_in_turns<true>(ctx, x, base, y, w, saved);
   }
 
   template <class C, class DX, class S>
@@ -258,11 +252,9 @@ struct Chain {
   template <std::size_t N>
   static constexpr bool made_again =
       !forgotten<N> && recompute_of<part<N>>() != Recompute::never && rebases<part<N + 1>>();
-  static constexpr bool keeps_all() {
-    return []<std::size_t... N>(std::index_sequence<N...>) {
-      return (!(forgotten<N> || made_again<N>)&&... && true);
-    }(std::make_index_sequence<size - 1>{});
-  }
+  /// Part N's output stays for backward.
+  template <std::size_t N, bool Inference>
+  static constexpr bool kept = !Inference && !forgotten<N> && !made_again<N>;
   /// The first of the parts up to N whose outputs are made again together.
   template <std::size_t N>
   static constexpr std::size_t run_begin() {
@@ -274,15 +266,40 @@ struct Chain {
       return N;
   }
 
-  static constexpr Index widest =
-      std::max({detail::output_width_of<Ms>()..., detail::input_width_of<Ms>()...});
-
   template <std::size_t N, class C>
   static Sequences layout_from(C& ctx, const Sequences& s) {
     if constexpr (N == size)
       return s;
     else
       return layout_from<N + 1>(ctx, output_sequences<part<N>>(ctx, s));
+  }
+
+  /// Numbers of the largest output between parts that is not kept, of the even parts or of the odd ones. Rows are those of s as long as no
+  /// part has pooled them, then as many as sequences at most.
+  template <std::size_t Odd, bool Inference>
+  static Index largest_between(const Sequences& s) {
+    Index largest = 1;
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
+      [[maybe_unused]] Index rows = s.rows;
+      (
+          [&] {
+            if (sma::sequences_per_output<part<N>>() != 0) rows = s.count;
+            if (N % 2 == Odd && !kept<N, Inference>)
+              largest = std::max(largest, rows * part<N>::output_width);
+          }(),
+          ...);
+    }(std::make_index_sequence<size - 1>{});
+    return largest;
+  }
+
+  /// Outputs that are not kept take turns in two places.
+  template <bool Inference, class C, class In, class S>
+  static void forward_in_turns(C& ctx, In x, Rows<const S, output_width> base, Rows<S, output_width> y,
+                               Weights<Chain, S> w, Saved<S>& saved) {
+    const Sequences& s = saved.sequences[0];
+    S* ping = ctx.template scratch<S>(largest_between<0, Inference>(s));
+    S* pong = ctx.template scratch<S>(largest_between<1, Inference>(s));
+    forward_from<0, Inference>(ctx, x, base, y, w, saved, ping, pong);
   }
 
   template <std::size_t N, bool Inference, class C, class In, class S>
@@ -298,9 +315,9 @@ struct Chain {
     } else {
       constexpr Index width = part<N>::output_width;
       const Index rows = saved.sequences[N + 1].rows;
-      constexpr bool kept = !Inference && !forgotten<N> && !made_again<N>;
-      const Rows<S, width> between = kept ? ctx.template keep_rows<width>(rows) : Rows<S, width>{ping, rows};
-      saved.between[N] = kept ? between.data : nullptr;
+      const Rows<S, width> between =
+          kept<N, Inference> ? ctx.template keep_rows<width>(rows) : Rows<S, width>{ping, rows};
+      saved.between[N] = kept<N, Inference> ? between.data : nullptr;
       {
         auto scope = scope_of<part<N>>(ctx);
         part<N>::forward(ctx, s, x, between, child<N>(w), std::get<N>(saved.parts));
