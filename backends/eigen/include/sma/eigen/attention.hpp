@@ -1,10 +1,5 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,6 +8,7 @@
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
 #include <sma/eigen/pack.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/kernels/attention.hpp>
 
 /// Banded attention in tiles: a block of queries meets the keys that its band touches. Keys and values of a sequence, as far as queries

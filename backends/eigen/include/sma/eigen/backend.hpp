@@ -1,16 +1,12 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <Eigen/Core>
 #include <cstddef>
 #include <cstring>
 #include <sma/core/context.hpp>
 #include <sma/eigen/denormals.hpp>
 #include <sma/eigen/memory.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/eigen/team.hpp>
 
 // Eigen 5 still says 3 here.

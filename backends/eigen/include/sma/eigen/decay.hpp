@@ -1,10 +1,5 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -13,6 +8,7 @@
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
 #include <sma/eigen/lanes.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/kernels/ema.hpp>
 
 /// The diagonal recurrence with channels across SIMD lanes and states in registers.

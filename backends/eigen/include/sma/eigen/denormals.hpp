@@ -1,8 +1,6 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#endif
+#include <sma/eigen/part.hpp>
 
 #include <cstdint>
 #if defined(__SSE2__)

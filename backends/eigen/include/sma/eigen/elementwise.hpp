@@ -1,14 +1,10 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <array>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/pack.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/kernels/elementwise.hpp>
 
 /// Element-wise functions in SIMD packs, and column sums with rows in the outer loop.

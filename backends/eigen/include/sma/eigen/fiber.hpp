@@ -1,9 +1,6 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
+#include <sma/eigen/part.hpp>
 
 #include <condition_variable>
 #include <mutex>

@@ -1,16 +1,12 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
 #include <sma/core/config.hpp>
 #include <sma/eigen/lanes.hpp>
+#include <sma/eigen/part.hpp>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif

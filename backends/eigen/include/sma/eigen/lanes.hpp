@@ -1,13 +1,9 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <cstddef>
 #include <cstring>
 #include <sma/core/config.hpp>
+#include <sma/eigen/part.hpp>
 #include <type_traits>
 #include <utility>
 

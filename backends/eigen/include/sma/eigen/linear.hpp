@@ -1,15 +1,11 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/kernels/linear.hpp>
 
 /// The three products of a linear layer.

@@ -1,14 +1,10 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <cmath>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/gemm.hpp>
 #include <sma/eigen/lanes.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/kernels/norm.hpp>
 
 /// Layer norm several rows at a time: a row's sums wait for each other, those of other rows do not.

@@ -1,15 +1,11 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <Eigen/Core>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <sma/eigen/lanes.hpp>
+#include <sma/eigen/part.hpp>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>

@@ -1,12 +1,8 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <cmath>
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/part.hpp>
 #include <sma/modules/embedding.hpp>
 
 /// Position codes of many rows from two tables of sines and cosines.

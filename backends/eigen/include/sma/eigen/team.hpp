@@ -1,10 +1,5 @@
 #pragma once
 
-#ifndef SMA_EIGEN_WHOLE
-#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -17,6 +12,7 @@
 #include <sma/core/error.hpp>
 #include <sma/eigen/denormals.hpp>
 #include <sma/eigen/fiber.hpp>
+#include <sma/eigen/part.hpp>
 #include <string>
 #include <thread>
 #include <utility>

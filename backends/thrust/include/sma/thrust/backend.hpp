@@ -1,16 +1,12 @@
 #pragma once
 
-#ifndef SMA_THRUST_WHOLE
-#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
 
 #include <cstddef>
 #include <new>
 #include <sma/core/context.hpp>
+#include <sma/thrust/part.hpp>
 #include <sma/thrust/systems.hpp>
 
 namespace sma {

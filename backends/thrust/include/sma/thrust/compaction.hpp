@@ -1,10 +1,5 @@
 #pragma once
 
-#ifndef SMA_THRUST_WHOLE
-#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <thrust/copy.h>
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/iterator/transform_iterator.h>
@@ -12,6 +7,7 @@
 
 #include <sma/routing/compress.hpp>
 #include <sma/thrust/backend.hpp>
+#include <sma/thrust/part.hpp>
 
 /// Stream compaction with rows in parallel, where the plain kernels give a whole sequence to one index.
 namespace sma {

@@ -1,13 +1,9 @@
 #pragma once
 
-#ifndef SMA_THRUST_WHOLE
-#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <sma/kernels/elementwise.hpp>
 #include <sma/routing/configurator.hpp>
 #include <sma/thrust/backend.hpp>
+#include <sma/thrust/part.hpp>
 #include <sma/train/loss.hpp>
 
 /// Sums over the rows of a batch with rows in parallel, in an order that depends on the number of rows alone: the same bits

@@ -1,10 +1,5 @@
 #pragma once
 
-#ifndef SMA_THRUST_WHOLE
-#error "include <sma/thrust.hpp>: a part of the backend alone compiles networks without the others' forms"
-#include <nothing>  // so that this is all that the compiler says
-#endif
-
 #include <thrust/memory.h>
 #include <thrust/system/cpp/execution_policy.h>
 #include <thrust/system/cpp/memory.h>
@@ -12,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <sma/core/error.hpp>
+#include <sma/thrust/part.hpp>
 #include <string>
 
 #if defined(__CUDACC__)

@@ -1,0 +1,10 @@
+#pragma once
+
+// Every part of the backend includes this.
+
+#ifndef SMA_EIGEN_WHOLE
+#error "include <sma/eigen.hpp>: a part of the backend alone compiles networks without the others' forms"
+#include <nothing>  // so that this is all that the compiler says
+#endif
+
+#include <sma/core/config.hpp>
