@@ -3,6 +3,7 @@
 
 #include <array>
 #include <barrier>
+#include <common/attention.hpp>
 #include <common/bench.hpp>
 #include <random>
 #include <seqboat/seqboat.hpp>
@@ -66,59 +67,10 @@ bench::Values ema(const bench::Options& o) {
   return values;
 }
 
-/// Attention alone, as a module: x (rows, q | k | v), y (rows, V).
-template <class Function, Index Z = 96, Index V = 320, Index W = 128>
-struct Attention {
-  static constexpr Index input_width = 2 * Z + V, output_width = V;
-  using Position = seqboat::SimplePosition<1024>;
-  using Parameters = sma::Parameters<sma::Param<"bias", Position::Table, sma::SmallNormal>>;
-  template <class S>
-  using Problem = sma::kernels::AttentionProblem<S, Z, V, Function, Position::Bias<S, false>, false, W>;
-
-  template <class S>
-  struct Saved {
-    sma::Rows<const S, input_width> x;
-    sma::Rows<S, V> y;
-    S* normalizer;
-  };
-  template <class S>
-  static Problem<S> problem(const sma::Sequences& s, sma::Rows<const S, input_width> x,
-                            const sma::Weights<Attention, S>& w) {
-    return {s, x.template columns<Z>(0), x.template columns<Z>(Z), x.template columns<V>(2 * Z), {w.data}};
-  }
-  template <class C, class S>
-  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
-                      sma::Weights<Attention, S> w, Saved<S>& saved) {
-    saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
-    ctx.launch(
-        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
-  }
-  template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
-                       sma::Gradients<Attention, S> g, Saved<S>& saved) {
-    const auto dk = dx.template columns<Z>(Z);
-    const auto dv = dx.template columns<V>(2 * Z);
-    for (Index i = 0; i < s.rows; ++i) {
-      std::fill_n(dk.row(i), Z, S(0));
-      std::fill_n(dv.row(i), V, S(0));
-    }
-    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
-                                                              {0, s.rows},
-                                                              saved.y,
-                                                              dy,
-                                                              saved.normalizer,
-                                                              dx.template columns<Z>(0),
-                                                              dk,
-                                                              dv,
-                                                              g.data});
-  }
-};
-
 bench::Values attention(const bench::Options& o) {
   bench::Values values;
-  rows_per_second<Attention<seqboat::Relu2>>(o, "relu2/", values);
-  rows_per_second<Attention<seqboat::Softmax>>(o, "softmax/", values);
+  rows_per_second<bench::Attention<seqboat::Relu2>>(o, "relu2/", values);
+  rows_per_second<bench::Attention<seqboat::Softmax>>(o, "softmax/", values);
   return values;
 }
 

@@ -1,6 +1,7 @@
 /// Single operations in the shapes of the paper's Image and ListOps: those that move memory are to be held against `copy`, products
 /// against cuBLAS's.
 
+#include <common/attention.hpp>
 #include <seqboat/seqboat.hpp>
 
 #include "bench.hpp"
@@ -118,50 +119,6 @@ void linear(const Options& o) {
   product<320, 160>(o);
   product<80, 384>(o);
 }
-
-/// Attention alone, as a module: x (rows, q | k | v), y (rows, V).
-template <class Function, Index Z, Index V, Index W>
-struct Attention {
-  static constexpr Index input_width = 2 * Z + V, output_width = V;
-  using Position = seqboat::SimplePosition<1024>;
-  using Parameters = sma::Parameters<sma::Param<"bias", Position::Table, sma::SmallNormal>>;
-  template <class S>
-  using Problem = sma::kernels::AttentionProblem<S, Z, V, Function, Position::Bias<S, false>, false, W>;
-
-  template <class S>
-  struct Saved {
-    sma::Rows<const S, input_width> x;
-    sma::Rows<S, V> y;
-    S* normalizer;
-  };
-  template <class S>
-  static Problem<S> problem(const sma::Sequences& s, sma::Rows<const S, input_width> x,
-                            const sma::Weights<Attention, S>& w) {
-    return {s, x.template columns<Z>(0), x.template columns<Z>(Z), x.template columns<V>(2 * Z), {w.data}};
-  }
-  template <class C, class S>
-  static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
-                      sma::Weights<Attention, S> w, Saved<S>& saved) {
-    saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
-    ctx.launch(
-        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
-  }
-  template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
-                       sma::Gradients<Attention, S> g, Saved<S>& saved) {
-    ctx.launch(sma::kernels::Fill<S>{dx.data, dx.rows * input_width, S(0)});
-    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
-                                                              {0, s.rows},
-                                                              saved.y,
-                                                              dy,
-                                                              saved.normalizer,
-                                                              dx.template columns<Z>(0),
-                                                              dx.template columns<Z>(Z),
-                                                              dx.template columns<V>(2 * Z),
-                                                              g.data});
-  }
-};
 
 /// 2 Z flops a pair for its score, 2 V for its value; backward has the score again, two products with v and two with q and k.
 void attention(const Options& o) {
