@@ -173,7 +173,6 @@ namespace {
 /// y = x, and throws in backward of lane 1 at the layer's second instance, when told to.
 struct Thrower {
   static constexpr Index input_width = kWidth, output_width = kWidth;
-  static constexpr bool rowwise = true;
   static inline bool throws = false;
   template <class S>
   struct Saved {

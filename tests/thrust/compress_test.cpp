@@ -45,7 +45,8 @@ void check_round_trip(const laws::Lengths& lengths, Index stride, double rate) {
   for (S& value : x.values()) value = static_cast<S>(random.normal());
   const auto active = flags(x.rows(), stride, rate, 7);
 
-  std::vector<std::int32_t> rows, offsets{0}, positions, ids;
+  std::vector<std::int32_t> rows, offsets{0}, ids;
+  std::vector<sma::Position> positions;
   std::vector<S> compressed, masked(x.values().begin(), x.values().end());
   const auto shape = x.sequences();
   for (Index q = 0; q < x.count(); ++q) {
@@ -53,7 +54,7 @@ void check_round_trip(const laws::Lengths& lengths, Index stride, double rate) {
       const bool runs = active[static_cast<std::size_t>(t * stride)] != 0;
       if (runs) {
         rows.push_back(static_cast<std::int32_t>(t));
-        positions.push_back(static_cast<std::int32_t>(t - shape.begin(q)));
+        positions.push_back(t - shape.begin(q));
         ids.push_back(static_cast<std::int32_t>(t));
       }
       for (Index j = 0; j < kWidth; ++j) {

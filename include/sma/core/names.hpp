@@ -305,6 +305,15 @@ consteval Member changed_member() {
   return Member::none;
 }
 
+/// The first member that M, as declared, has changed of the composition that runs in its place.
+template <class M, class C>
+constexpr Member changed_of_composition() {
+  if constexpr (std::is_same_v<M, canonical<M>> || !Module<M>)
+    return Member::none;
+  else
+    return changed_member<M, C>();
+}
+
 /// Whether M and what is inside it, as declared, run as the compositions that they derive from.
 template <class M, class C>
 constexpr bool check_compositions() {
@@ -313,28 +322,23 @@ constexpr bool check_compositions() {
   }(children_of<M>{});
   if constexpr (!inside) {
     return false;
-  } else if constexpr (std::is_same_v<M, canonical<M>> || !Module<M>) {
-    return true;
-  } else if constexpr (changed_member<M, C>() == Member::none) {
-    return true;
   } else {
-    static_assert(
-        changes_composition<M, Changes<changed_member<M, C>()>>,
-        "struct M : sma::Composition<...> requires M to leave the members of its composition as they "
-        "are: what runs is the composition");
-    return false;
+    constexpr Member changed = changed_of_composition<M, C>();
+    if constexpr (changed != Member::none)
+      static_assert(
+          changes_composition<M, Changes<changed>>,
+          "struct M : sma::Composition<...> requires M to leave the members of its composition as they "
+          "are: what runs is the composition");
+    return changed == Member::none;
   }
 }
 
 /// All of a network's checks of its description. Each says what is wrong, once.
 template <class M, class C>
 constexpr bool check_network() {
-  if constexpr (!check_description<M, C>())
-    return false;
-  else if constexpr (!check_compositions<M, C>())
-    return false;
-  else
-    return check_names<canonical<M>>();
+  if constexpr (check_description<M, C>())
+    if constexpr (check_compositions<M, C>()) return check_names<canonical<M>>();
+  return false;
 }
 
 }  // namespace detail

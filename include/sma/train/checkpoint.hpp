@@ -220,7 +220,7 @@ SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std
   auto host = host_tensors(net);
   const auto count = static_cast<std::size_t>(Net::parameter_count);
   HostMoments<S> moments{std::vector<S>(count), std::vector<S>(count)};
-  const TrainingState state = read_checkpoint(file, host, moments);
+  TrainingState state = read_checkpoint(file, host, moments);
   check(state);
   net.set_parameters(host.parameters);
   net.set_buffers(host.buffers);

@@ -115,7 +115,7 @@ class Trainer : detail::TrainerCore {
 
   /// Loss and accuracy over a split (its first `limit` examples when limit > 0), without touching the weights.
   SMA_NOINLINE Evaluation evaluate(Split split, Index limit = 0) {
-    const Evaluation e = *pass(split, limit, false);
+    Evaluation e = *pass(split, limit, false);
     if (!std::isfinite(e.loss))
       throw NotFinite(std::string("sma::Trainer::evaluate: found ") + detail::split_name(split) + " loss " +
                       detail::number_text(e.loss) + ", expected a finite number");
