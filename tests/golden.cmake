@@ -31,7 +31,8 @@ function(seqboat_golden_sources result out)
   set(${result} ${sources} PARENT_SCOPE)
 endfunction()
 
-seqboat_golden_sources(sources "${out}")
+# A unit compiles once what its files have in common.
+seqboat_golden_sources(sources "${out}" --units 4)
 file(CONFIGURE OUTPUT "${out}/directory.cpp" CONTENT
   "namespace golden {\nextern const char* const directory;\nconst char* const directory = \"${SEQBOAT_GOLDEN_DIR}\";\n}\n" @ONLY)
 list(APPEND sources "${out}/directory.cpp")

@@ -25,7 +25,7 @@ foreach(system IN ITEMS cpp omp tbb)
     DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper} SMA_POISON_FRESH_MEMORY
     ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
   # Thousands of tiny kernels: compiling them costs more than running them.
-  target_compile_options(thrust_${system} PRIVATE -O1)
+  target_compile_options(thrust_${system} PRIVATE -Og)
   # Thrust finds the system of a pointer through a reference that is bound to null.
   if(SEQBOAT_SANITIZE MATCHES "undefined")
     target_compile_options(thrust_${system} PRIVATE -fno-sanitize=null)
@@ -47,7 +47,7 @@ if(COMMAND seqboat_golden_sources)
   seqboat_test(golden_${system} WHOLE SOURCES ${sources} "${out}/directory.cpp" LIBRARIES seqboat::thrust LABELS thrust
     DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper}
     ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
-  target_compile_options(golden_${system} PRIVATE -O1)
+  target_compile_options(golden_${system} PRIVATE -Og)
   if(SEQBOAT_SANITIZE MATCHES "undefined")
     target_compile_options(golden_${system} PRIVATE -fno-sanitize=null)
   endif()
@@ -62,7 +62,7 @@ if(NOT SEQBOAT_CUDA)
   return()
 endif()
 # For the host's part; what runs on the GPU is optimised all the same.
-set(CMAKE_CUDA_FLAGS_RELEASE "-O1 -DNDEBUG")
+set(CMAKE_CUDA_FLAGS_RELEASE "-Xcompiler=-Og -DNDEBUG")
 
 seqboat_cuda_executable(thrust_cuda SOURCES ${thrust_sources} HOST_SOURCES thrust/main.cpp LIBRARIES doctest::doctest
   DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda SMA_POISON_FRESH_MEMORY)

@@ -189,7 +189,7 @@ class Alone {
   DeviceValues x_, dy_;
   Buffer y_, dx_;
   sma::saved_of<M, float> saved_;
-  sma::Context<Backend> context_;
+  typename sma::Network<Declared, Backend>::Ctx context_;
 };
 
 }  // namespace bench

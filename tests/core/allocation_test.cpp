@@ -1,54 +1,12 @@
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/loss.hpp>
 #include <sma/train/optimizer.hpp>
+#include <support/counted_new.hpp>
 #include <support/laws.hpp>
 #include <support/neighbour.hpp>
-
-// This file replaces the program's operator new by one that counts. Other files of the executable do not notice.
-
-namespace {
-
-std::atomic<long> allocations{0};
-
-void* counted(std::size_t size, std::size_t alignment) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  const std::size_t whole = (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, whole);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-// Not inlined: g++ would compare `free` with the operator new it stands in for, and warn.
-#define SMA_TEST_OPERATOR [[gnu::noinline]]
-SMA_TEST_OPERATOR void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-SMA_TEST_OPERATOR void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-SMA_TEST_OPERATOR void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-SMA_TEST_OPERATOR void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-SMA_TEST_OPERATOR void operator delete(void* memory) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete[](void* memory) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-SMA_TEST_OPERATOR void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-SMA_TEST_OPERATOR void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-#undef SMA_TEST_OPERATOR
 
 namespace {
 
@@ -64,7 +22,7 @@ using Model = sma::Chain<sma::TokenEmbedding<9, 8>, sma::Repeat<2, Layer>, sma::
 using Net = sma::Network<Model, sma::Eigen<float>>;
 
 /// Those of operator new and of the backend.
-long all_allocations() { return allocations + sma::eigen::mapped_blocks; }
+long all_allocations() { return counted::allocations + sma::eigen::mapped_blocks; }
 
 /// Allocations in `count` calls of f, after a first one with every branch active (the most memory that f can need) and a
 /// second one, in which what overflowed becomes one block.
@@ -85,13 +43,13 @@ const laws::Lengths kLengths{300, 0, 1, 2000, 40};
 }  // namespace
 
 TEST_CASE("the counter counts") {
-  const long before = allocations;
+  const long before = counted::allocations;
   const std::vector<double> some(100);
   [[maybe_unused]] static const void* volatile escaped = nullptr;
   escaped = some.data();  // so that no compiler leaves the allocation out
-  CHECK(allocations == before + 1);
+  CHECK(counted::allocations == before + 1);
   void* aligned = sma::Eigen<float>::allocate(10);
-  CHECK(allocations == before + 2);
+  CHECK(counted::allocations == before + 2);
   sma::Eigen<float>::deallocate(aligned);
   const long both = all_allocations();
   void* large = sma::Eigen<float>::allocate(std::size_t{1} << 20);

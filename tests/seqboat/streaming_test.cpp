@@ -1,41 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
+#include <support/counted_new.hpp>
 #include <support/laws.hpp>
 #include <type_traits>
 #include <vector>
-
-namespace {
-std::atomic<long> allocations{0};
-
-void* counted(std::size_t bytes, std::size_t alignment) {
-  ++allocations;
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* data = std::aligned_alloc(alignment, std::max(rounded, alignment));
-  if (data == nullptr) throw std::bad_alloc();
-  return data;
-}
-}  // namespace
-
-// Out of line: g++ takes an inlined one for half of a mismatched pair.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  return counted(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return counted(bytes, static_cast<std::size_t>(alignment));
-}
-[[gnu::noinline]] void operator delete(void* data) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::size_t) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::align_val_t) noexcept { std::free(data); }
-[[gnu::noinline]] void operator delete(void* data, std::size_t, std::align_val_t) noexcept {
-  std::free(data);
-}
 
 namespace {
 
@@ -128,8 +100,10 @@ TEST_CASE("a step allocates nothing, whether its routers run or skip") {
     const std::array<sma::Token, 1> x{token};
     net.step(stream, x, logits);
   };
-  step(0);                                                                  // makes room
-  const auto all = [] { return allocations + sma::eigen::mapped_blocks; };  // blocks of the backend too
+  step(0);  // makes room
+  const auto all = [] {
+    return counted::allocations + sma::eigen::mapped_blocks;
+  };  // blocks of the backend too
   const long before = all();
   for (sma::Token t = 0; t < 200; ++t) step(t % 11);
   stream.reset();

@@ -34,24 +34,28 @@ struct PathText {
   }
 };
 
-/// Calls visit(path) for the tensors below a module, of repeated children only the first, until one call returns true.
+/// Calls visit(path) for the tensors below a module, of repeated children only the first, until one call returns true. `path` is
+/// the module's, and is so again at the end.
 template <class Visit>
-constexpr bool any_path(const ModuleTable& module, bool metrics, PathText path, const Visit& visit) {
+constexpr bool any_path(const ModuleTable& module, bool metrics, PathText& path, const Visit& visit) {
+  const std::size_t size = path.size;
   const auto any_tensor = [&](std::span<const TensorRow> list) {
     for (const TensorRow& tensor : list) {
-      PathText whole = path;
-      whole.append(tensor.name);
-      if (visit(whole.view())) return true;
+      path.append(tensor.name);
+      const bool found = visit(path.view());
+      path.size = size;
+      if (found) return true;
     }
     return false;
   };
   if (metrics ? any_tensor(module.metrics) : any_tensor(module.parameters) || any_tensor(module.buffers))
     return true;
   for (const ChildRow& child : module.children) {
-    PathText below = path;
-    below.append(child.name);
-    if (child.count > 1) below.append("0");
-    if (any_path(*child.table, metrics, below, visit)) return true;
+    path.append(child.name);
+    if (child.count > 1) path.append("0");
+    const bool found = any_path(*child.table, metrics, path, visit);
+    path.size = size;
+    if (found) return true;
   }
   return false;
 }
@@ -73,6 +77,12 @@ constexpr bool take_number(std::string_view& path, Index count) {
   if (digits == 0 || number >= count || digits == path.size() || path[digits] != '.') return false;
   path.remove_prefix(digits + 1);
   return true;
+}
+
+/// Whether a path below one name can be a path below the other.
+constexpr bool can_meet(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  return a.empty() || a == b || (b.size() > a.size() && b[a.size()] == '.' && b.starts_with(a));
 }
 
 constexpr bool has_path(const ModuleTable& module, bool metrics, std::string_view path);
@@ -123,6 +133,7 @@ struct Entries {
     const ChildRow* b = child(j);
     if (b == nullptr) return is_metric(i) == is_metric(j) && name(i) == name(j);
     if (a == nullptr) return has_path(*b, is_metric(i), name(i));
+    if (!can_meet(a->name, b->name)) return false;
     if (a->name == b->name && !a->name.empty()) return true;
     return meet(*a, *b, false) || meet(*b, *a, false) || meet(*a, *b, true) || meet(*b, *a, true);
   }
@@ -165,7 +176,8 @@ constexpr bool is_reserved(std::string_view path) {
   return false;
 }
 constexpr bool has_reserved_path(const ModuleTable& network) {
-  return any_path(network, false, PathText{}, [](std::string_view path) { return is_reserved(path); });
+  PathText path;
+  return any_path(network, false, path, is_reserved);
 }
 
 template <class Parameters, class Buffers, class Metrics, class Children>
@@ -233,9 +245,9 @@ struct Apart : T {};
 template <class M>
 struct WithComposition : M, Apart<canonical<M>> {};
 
-/// Which of the functions that compositions call are there, asked of `Who` with D's arguments.
+/// Whether `Who` has a function that compositions call, asked with D's arguments.
 template <class Who, class D, class C>
-struct Callable {
+consteval bool can_call(Member function) {
   using S = typename C::Scalar;
   using X = Rows<const input_element<D, S>, D::input_width>;
   using Y = Rows<S, D::output_width>;
@@ -245,26 +257,46 @@ struct Callable {
   using G = Gradients<D, S>;
   using Saved = saved_of<D, S>;
   using Stream = stream_of<D, S>;
+  using Context = C&;
+  using Shape = const Sequences&;
 
-  static constexpr std::array<bool, 9> value{
-      requires(C & ctx, const Sequences& s, X x, Y y, W w, Saved& saved){Who::forward(ctx, s, x, y, w, saved);
-},
-    requires(C& ctx, const Sequences& s, DY dy, DX dx, W w, G g, Saved& saved) {
-      Who::backward(ctx, s, dy, dx, w, g, saved);
-    },
-    requires(C& ctx, const Sequences& s, X x, Y y, W w, Stream& stream) {
-      Who::step(ctx, s, x, y, w, stream);
-    }, requires(Saved& saved, X x) { Who::rebase(saved, x); },
-    requires(C& ctx, const Sequences& s, X x, Y y, W w, Saved& saved) { Who::again(ctx, s, x, y, w, saved); },
-    requires(C& ctx, const Sequences& s, X x, DY base, Y y, W w, Saved& saved) {
-      Who::forward_onto(ctx, s, x, base, y, w, saved);
-    }, requires(C& ctx, const Sequences& s, DY dy, X base, DX dx, W w, G g, Saved& saved) {
-      Who::backward_onto(ctx, s, dy, base, dx, w, g, saved);
-    }, requires(C& ctx, const Sequences& s, DY dy, S* dots, DX dx, W w, G g, Saved& saved) {
-      Who::backward_with_dots(ctx, s, dy, dots, dx, w, g, saved);
-    }, requires(C& ctx, const Sequences& s) { Who::layout(ctx, s); }
-};  // namespace detail
-};  // namespace sma
+  switch (function) {
+    case Member::forward:
+      return requires(Context ctx, Shape s, X x, Y y, W w, Saved& saved) {
+        Who::forward(ctx, s, x, y, w, saved);
+      };
+    case Member::backward:
+      return requires(Context ctx, Shape s, DY dy, DX dx, W w, G g, Saved& saved) {
+        Who::backward(ctx, s, dy, dx, w, g, saved);
+      };
+    case Member::step:
+      return requires(Context ctx, Shape s, X x, Y y, W w, Stream& stream) {
+        Who::step(ctx, s, x, y, w, stream);
+      };
+    case Member::rebase:
+      return requires(Saved& saved, X x) { Who::rebase(saved, x); };
+    case Member::again:
+      return requires(Context ctx, Shape s, X x, Y y, W w, Saved& saved) {
+        Who::again(ctx, s, x, y, w, saved);
+      };
+    case Member::forward_onto:
+      return requires(Context ctx, Shape s, X x, DY base, Y y, W w, Saved& saved) {
+        Who::forward_onto(ctx, s, x, base, y, w, saved);
+      };
+    case Member::backward_onto:
+      return requires(Context ctx, Shape s, DY dy, X base, DX dx, W w, G g, Saved& saved) {
+        Who::backward_onto(ctx, s, dy, base, dx, w, g, saved);
+      };
+    case Member::backward_with_dots:
+      return requires(Context ctx, Shape s, DY dy, S* dots, DX dx, W w, G g, Saved& saved) {
+        Who::backward_with_dots(ctx, s, dy, dots, dx, w, g, saved);
+      };
+    case Member::layout:
+      return requires(Context ctx, Shape s) { Who::layout(ctx, s); };
+    default:
+      return false;
+  }
+}
 
 /// The member of M, a named composition, that is not what its composition has, and would not be asked.
 template <class M, class C>
@@ -275,11 +307,10 @@ consteval Member changed_member() {
       Member::forward, Member::backward,     Member::step,          Member::rebase,
       Member::again,   Member::forward_onto, Member::backward_onto, Member::backward_with_dots,
       Member::layout};
-  constexpr auto composition = Callable<D, D, C>::value;
-  constexpr auto both = Callable<WithComposition<M>, D, C>::value;
-  constexpr auto own = Callable<M, D, C>::value;
-  for (std::size_t i = 0; i < composition.size(); ++i)
-    if (composition[i] ? !both[i] : own[i]) return functions[i];
+  for (const Member function : functions)
+    if (can_call<D, D, C>(function) ? !can_call<WithComposition<M>, D, C>(function)
+                                    : can_call<M, D, C>(function))
+      return function;
   const std::pair<Member, bool> same[] = {
       {Member::Parameters, std::is_same_v<parameters_of<M>, parameters_of<D>>},
       {Member::Buffers, std::is_same_v<buffers_of<M>, buffers_of<D>>},
