@@ -1,9 +1,12 @@
 # nvcc for our own executables that run on a GPU, by g++ and without sanitizers. A directory that makes some includes this file;
-# SEQBOAT_CUDA says whether there is an nvcc that works.
+# SEQBOAT_CUDA says whether there is an nvcc that works. SEQBOAT_CUDA_SMALL: slower to compile, smaller to carry.
 
-# The oldest architecture that the backend is written for, and the newest that it is tuned for.
+# The oldest architecture that the backend is written for, and code for the newest that it is tuned for made of the same PTX: half of
+# the time to compile. What runs on a GPU is compiled for that one (the preset gpu).
+set(SEQBOAT_CUDA_OPTIONS "")
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80 90)
+  set(CMAKE_CUDA_ARCHITECTURES 80)
+  set(SEQBOAT_CUDA_OPTIONS "--generate-code=arch=compute_80,code=sm_90")
 endif()
 set(SEQBOAT_CUDA FALSE)
 if(TARGET seqboat_thrust AND NOT SEQBOAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -44,10 +47,11 @@ function(seqboat_cuda_executable name)
   target_compile_definitions(${name} PRIVATE
     THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CUDA NVTX_DISABLE ${arg_DEFINITIONS})
   # CMake 3.25 does not know that nvcc has C++20.
-  target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
-  if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
-    target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>")
+  set(options -std=c++20 ${SEQBOAT_CUDA_OPTIONS})
+  if(SEQBOAT_CUDA_SMALL AND CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
+    list(APPEND options --compress-mode=size)
   endif()
+  target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${options}>")
   target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   set_target_properties(${name} PROPERTIES CUDA_RUNTIME_LIBRARY Static)
 endfunction()
