@@ -1,8 +1,8 @@
 # nvcc for our own executables that run on a GPU, by g++ and without sanitizers. A directory that makes some includes this file;
 # SEQBOAT_CUDA says whether there is an nvcc that works. SEQBOAT_CUDA_SMALL: slower to compile, smaller to carry.
 
-# The oldest architecture that the backend is written for, and code for the newest that it is tuned for made of the same PTX: half of
-# the time to compile. What runs on a GPU is compiled for that one (the preset gpu).
+# The oldest architecture that the backend is written for, and code for the newest that it is tuned for made of the same PTX, as its
+# source is then read and optimised once. What runs on a GPU is compiled for that one (the preset gpu).
 set(SEQBOAT_CUDA_OPTIONS "")
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80)

@@ -36,6 +36,11 @@ if(SEQBOAT_SANITIZE)
   endif()
 endif()
 
+# For what is tested and not timed: where compiling costs more than running.
+function(seqboat_less_optimised name)
+  target_compile_options(${name} PRIVATE "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-Og>")
+endfunction()
+
 # seqboat_executable(name SOURCES... [LIBRARIES targets...]): an executable on SeqBoat and the Eigen backend.
 function(seqboat_executable name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")

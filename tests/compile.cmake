@@ -2,14 +2,16 @@
 
 # compile_fail/NAME.cpp does not compile, and the compiler says the words of its `// expected-error:` lines.
 file(GLOB compile_fail CONFIGURE_DEPENDS compile_fail/*.cpp)
+set(check_compile_fail "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/compile_fail/check.py"
+  --compiler "${CMAKE_CXX_COMPILER}"
+  --include "$<TARGET_PROPERTY:seqboat_seqboat,INTERFACE_INCLUDE_DIRECTORIES>\;$<TARGET_PROPERTY:seqboat_eigen,INTERFACE_INCLUDE_DIRECTORIES>"
+  --headers "${CMAKE_CURRENT_BINARY_DIR}/compile_fail/headers.hpp")
+add_test(NAME compile_fail COMMAND ${check_compile_fail} --precompile "${CMAKE_CURRENT_SOURCE_DIR}/compile_fail/headers.hpp")
+set_tests_properties(compile_fail PROPERTIES LABELS compile TIMEOUT 300 FIXTURES_SETUP compile_fail)
 foreach(source IN LISTS compile_fail)
   cmake_path(GET source STEM name)
-  add_test(NAME compile_fail/${name} COMMAND "${Python3_EXECUTABLE}"
-    "${CMAKE_CURRENT_SOURCE_DIR}/compile_fail/check.py"
-    --compiler "${CMAKE_CXX_COMPILER}"
-    --include "$<TARGET_PROPERTY:seqboat_seqboat,INTERFACE_INCLUDE_DIRECTORIES>;$<TARGET_PROPERTY:seqboat_eigen,INTERFACE_INCLUDE_DIRECTORIES>"
-    "${source}")
-  set_tests_properties(compile_fail/${name} PROPERTIES LABELS compile TIMEOUT 300)
+  add_test(NAME compile_fail/${name} COMMAND ${check_compile_fail} "${source}")
+  set_tests_properties(compile_fail/${name} PROPERTIES LABELS compile TIMEOUT 300 FIXTURES_REQUIRED compile_fail)
 endforeach()
 
 # Writes `text` unless the file holds it already, so that nothing is compiled again for no reason.

@@ -21,11 +21,10 @@ foreach(system IN ITEMS cpp omp tbb)
     continue()
   endif()
   string(TOUPPER "${system}" upper)
-  seqboat_test(thrust_${system} SOURCES ${thrust_sources} LIBRARIES seqboat::thrust PREFIX "${system}/" LABELS thrust
+  # Thousands of tiny kernels.
+  seqboat_test(thrust_${system} SOURCES ${thrust_sources} LIBRARIES seqboat::thrust PREFIX "${system}/" LABELS thrust LESS_OPTIMISED
     DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper} SMA_POISON_FRESH_MEMORY
     ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
-  # Thousands of tiny kernels: compiling them costs more than running them.
-  target_compile_options(thrust_${system} PRIVATE -Og)
   # Thrust finds the system of a pointer through a reference that is bound to null.
   if(SEQBOAT_SANITIZE MATCHES "undefined")
     target_compile_options(thrust_${system} PRIVATE -fno-sanitize=null)
@@ -45,9 +44,8 @@ if(COMMAND seqboat_golden_sources)
     layer_causal_relu2_local_rmsnorm_pre.safetensors lm_causal_softmax_rotary.safetensors
     lra_image_batchnorm_pre_apos_trajectory.safetensors)
   seqboat_test(golden_${system} WHOLE SOURCES ${sources} "${out}/directory.cpp" LIBRARIES seqboat::thrust LABELS thrust
-    DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper}
+    LESS_OPTIMISED DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper}
     ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
-  target_compile_options(golden_${system} PRIVATE -Og)
   if(SEQBOAT_SANITIZE MATCHES "undefined")
     target_compile_options(golden_${system} PRIVATE -fno-sanitize=null)
   endif()

@@ -21,9 +21,6 @@ using Model = sma::Chain<sma::TokenEmbedding<9, 8>, sma::Repeat<2, Layer>, sma::
                          sma::MeanPool<8>, sma::Linear<8, 3>>;
 using Net = sma::Network<Model, sma::Eigen<float>>;
 
-/// Those of operator new and of the backend.
-long all_allocations() { return counted::allocations + sma::eigen::mapped_blocks; }
-
 /// Allocations in `count` calls of f, after a first one with every branch active (the most memory that f can need) and a
 /// second one, in which what overflowed becomes one block.
 template <class N, class F>
@@ -33,9 +30,9 @@ long allocations_in(N& net, int count, const F& f) {
   f();
   f();
   net.set_parameters(w);
-  const long before = all_allocations();
+  const long before = counted::all();
   for (int i = 0; i < count; ++i) f();
-  return all_allocations() - before;
+  return counted::all() - before;
 }
 
 const laws::Lengths kLengths{300, 0, 1, 2000, 40};
@@ -51,9 +48,9 @@ TEST_CASE("the counter counts") {
   void* aligned = sma::Eigen<float>::allocate(10);
   CHECK(counted::allocations == before + 2);
   sma::Eigen<float>::deallocate(aligned);
-  const long both = all_allocations();
+  const long both = counted::all();
   void* large = sma::Eigen<float>::allocate(std::size_t{1} << 20);
-  CHECK(all_allocations() == both + 1);
+  CHECK(counted::all() == both + 1);
   CHECK(reinterpret_cast<std::uintptr_t>(large) % 64 == 0);
   sma::Eigen<float>::deallocate(large);
 }

@@ -101,18 +101,15 @@ TEST_CASE("a step allocates nothing, whether its routers run or skip") {
     net.step(stream, x, logits);
   };
   step(0);  // makes room
-  const auto all = [] {
-    return counted::allocations + sma::eigen::mapped_blocks;
-  };  // blocks of the backend too
-  const long before = all();
+  const long before = counted::all();
   for (sma::Token t = 0; t < 200; ++t) step(t % 11);
   stream.reset();
   for (sma::Token t = 0; t < 20; ++t) step(t % 7);
-  CHECK(all() == before);
+  CHECK(counted::all() == before);
   const auto copy = stream;
   [[maybe_unused]] static const void* volatile escaped = nullptr;
-  escaped = &copy;        // so that no compiler leaves the copy out
-  CHECK(all() > before);  // so that they are counted
+  escaped = &copy;                 // so that no compiler leaves the copy out
+  CHECK(counted::all() > before);  // so that they are counted
 }
 
 TEST_CASE("a step refuses a token outside the vocabulary, and the stream goes on") {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <sma/eigen.hpp>
 
 /// Replaces the program's operator new by one that counts. For one file of an executable; its other files do not notice.
 namespace counted {
@@ -23,6 +24,9 @@ inline void* allocate_or_throw(std::size_t size, std::align_val_t alignment) {
   return memory;
 }
 inline constexpr std::align_val_t usual{alignof(std::max_align_t)};
+
+/// Those of operator new and of the backend.
+inline long all() { return allocations + sma::eigen::mapped_blocks; }
 
 }  // namespace counted
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <sma/core/module.hpp>
 #include <string_view>
 #include <type_traits>
@@ -81,8 +80,8 @@ constexpr bool take_number(std::string_view& path, Index count) {
 
 /// Whether a path below one name can be a path below the other.
 constexpr bool can_meet(std::string_view a, std::string_view b) {
-  if (a.size() > b.size()) std::swap(a, b);
-  return a.empty() || a == b || (b.size() > a.size() && b[a.size()] == '.' && b.starts_with(a));
+  std::string_view rest_of_a = a, rest_of_b = b;
+  return a == b || take_name(rest_of_b, a) || take_name(rest_of_a, b);
 }
 
 constexpr bool has_path(const ModuleTable& module, bool metrics, std::string_view path);
