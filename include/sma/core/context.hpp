@@ -162,6 +162,11 @@ class Context {
     own_.reserve(other.own_.capacity());
   }
   [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + own_.capacity(); }
+  /// What `keep` has given since the pass began, and what scratch memory is taken now, that of `turns` included.
+  [[nodiscard]] std::size_t kept_bytes() const { return keep_.mark().live; }
+  [[nodiscard]] std::size_t scratch_bytes() const {
+    return own_.mark().live + (turns == nullptr ? 0 : turns->mark().live);
+  }
 
  private:
   /// Three times its reach, so that what two blocks have in common is not everything, and moves without overlap.
