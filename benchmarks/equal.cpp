@@ -5,10 +5,10 @@
 #include <iostream>
 #include <limits>
 #include <sma/eigen.hpp>
+#include <sma/io/safetensors.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/loss.hpp>
 #include <sma/train/optimizer.hpp>
-#include <sma/train/safetensors.hpp>
 #include <sma/train/schedule.hpp>
 
 namespace {
@@ -194,8 +194,8 @@ int main(int argc, char** argv) {
     file.add("f64.Schedule, cosine.y", {steps + 1}, cosine.data());
     std::vector<std::int64_t> buckets[2];
     for (std::int32_t n = -20000; n <= 20000; ++n) {
-      buckets[0].push_back(sma::kernels::T5Bias<float, false>{}.slot(n, 0, 0, 0));
-      buckets[1].push_back(sma::kernels::T5Bias<float, true>{}.slot(n, 0, 0, 0));
+      buckets[0].push_back(sma::ops::T5Bias<float, false>{}.slot(n, 0, 0, 0));
+      buckets[1].push_back(sma::ops::T5Bias<float, true>{}.slot(n, 0, 0, 0));
     }
     file.add("T5 both ways", {40001}, buckets[0].data());
     file.add("T5 causal", {40001}, buckets[1].data());

@@ -12,7 +12,7 @@ struct Attention {
   using Position = seqboat::SimplePosition<1024>;
   using Parameters = sma::Parameters<sma::Param<"bias", Position::Table, sma::SmallNormal>>;
   template <class S>
-  using Problem = sma::kernels::AttentionProblem<S, Z, V, Function, Position::Bias<S, false>, false, W>;
+  using Problem = sma::ops::AttentionProblem<S, Z, V, Function, Position::Bias<S, false>, false, W>;
 
   template <class S>
   struct Saved {
@@ -29,23 +29,22 @@ struct Attention {
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
                       sma::Weights<Attention, S> w, Saved<S>& saved) {
     saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
-    ctx.launch(
-        sma::kernels::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
+    ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
                        sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
                        sma::Gradients<Attention, S> g, Saved<S>& saved) {
-    ctx.launch(sma::kernels::Fill<S>{dx.data, dx.rows * input_width, S(0)});
-    ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
-                                                              {0, s.rows},
-                                                              saved.y,
-                                                              dy,
-                                                              saved.normalizer,
-                                                              dx.template columns<Z>(0),
-                                                              dx.template columns<Z>(Z),
-                                                              dx.template columns<V>(2 * Z),
-                                                              g.data});
+    ctx.launch(sma::ops::Fill<S>{dx.data, dx.rows * input_width, S(0)});
+    ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
+                                                          {0, s.rows},
+                                                          saved.y,
+                                                          dy,
+                                                          saved.normalizer,
+                                                          dx.template columns<Z>(0),
+                                                          dx.template columns<Z>(Z),
+                                                          dx.template columns<V>(2 * Z),
+                                                          g.data});
   }
 };
 

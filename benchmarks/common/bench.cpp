@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sma/core/error.hpp>
+#include <sma/base/error.hpp>
 
 namespace bench {
 

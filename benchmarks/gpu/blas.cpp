@@ -1,6 +1,6 @@
 #include "blas.hpp"
 
-#include <sma/core/error.hpp>
+#include <sma/base/error.hpp>
 #include <string>
 
 #if defined(__CUDACC__)

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <lra/training_data.hpp>
 #include <nlohmann/json.hpp>
-#include <sma/train/atomic_file.hpp>
+#include <sma/io/atomic_file.hpp>
 #include <string>
 #include <vector>
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <lra/data/dataset.hpp>
-#include <sma/core/sequences.hpp>
+#include <sma/base/sequences.hpp>
 #include <sma/train/trainer.hpp>
 #include <string>
 #include <utility>

@@ -62,8 +62,8 @@ struct LeakyIntegrator {
                        Weights<LeakyIntegrator, S> w, Gradients<LeakyIntegrator, S> g, Saved<S>& saved) {
     if (!dx) dx = ctx.template scratch_rows<Width>(s.rows);  // nobody asked, but ddecay needs it
     ctx.launch(Integrate<S, Width>{s, dy, dx, {}, w.data, true});
-    using Product = sma::kernels::ProductTerm<S, Width>;
-    ctx.launch(sma::kernels::ColumnSum<S, Width, Product>{s.rows, Product{dx, saved.previous}, g.data});
+    using Product = sma::ops::ProductTerm<S, Width>;
+    ctx.launch(sma::ops::ColumnSum<S, Width, Product>{s.rows, Product{dx, saved.previous}, g.data});
   }
 
   template <class C, class S>

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <sma/core/config.hpp>
+#include <sma/base/config.hpp>
 
 /// Prints what a program claims, and ends it with exit code 1 where that is not so.
 inline void claim(const char* what, bool holds) {

@@ -2,63 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sma/core/module.hpp>
-#include <sma/kernels/activations.hpp>
-#include <sma/kernels/elementwise.hpp>
-#include <sma/kernels/ema.hpp>
+#include <sma/device/fill.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/decay.hpp>
+#include <sma/ops/ema.hpp>
+#include <sma/ops/functions.hpp>
+#include <sma/ops/map.hpp>
 
 namespace seqboat {
 
 using sma::Index;
-
-inline namespace SMA_ISA {
-namespace kernels {
-
-/// q = 1 - p a, h = p beta gamma / sqrt(States), p = sigmoid(delta), a = sigmoid(alpha): one index is one (row, state).
-template <class T, Index States>
-struct EmaCoefficients {
-  const T* p;
-  const T* a;
-  const T* beta;
-  const T* gamma;
-  Index size;
-  T* decay;
-  T* weight;
-  SMA_HD Index extent() const { return size; }
-  SMA_HD void operator()(Index i) const {
-    const T root = 1 / std::sqrt(T(States));
-    decay[i] = 1 - p[i] * a[i];
-    weight[i] = p[i] * beta[i] * gamma[i] * root;
-  }
-};
-
-/// The gradients of delta, alpha, beta, gamma from those of decay and weight.
-template <class T, Index States>
-struct EmaCoefficientsBackward {
-  const T* p;
-  const T* a;
-  const T* beta;
-  const T* gamma;
-  const T* ddecay;
-  const T* dweight;
-  Index size;
-  T* ddelta;
-  T* dalpha;
-  T* dbeta;
-  T* dgamma;
-  SMA_HD Index extent() const { return size; }
-  SMA_HD void operator()(Index i) const {
-    const T root = 1 / std::sqrt(T(States));
-    const T dp = dweight[i] * beta[i] * gamma[i] * root - ddecay[i] * a[i];
-    ddelta[i] += dp * p[i] * (1 - p[i]);
-    dalpha[i] -= ddecay[i] * p[i] * a[i] * (1 - a[i]);
-    dbeta[i] += dweight[i] * p[i] * gamma[i] * root;
-    dgamma[i] += dweight[i] * p[i] * beta[i] * root;
-  }
-};
-
-}  // namespace kernels
-}  // namespace SMA_ISA
 
 /// Multi-dimensional damped exponential moving average (MEGA; SeqBoat's section 4.1), N = `States` per channel.
 ///
@@ -112,7 +65,7 @@ struct Ema {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     auto scope = ctx.scope();
     const Coefficients<S> made = coefficients(ctx, w);
-    ctx.launch(sma::kernels::DecayForward<S, Width, States, false, Bidirectional>{
+    ctx.launch(sma::ops::DecayForward<S, Width, States, false, Bidirectional>{
         s, x, y, made.decay, made.weight, omega.data, Truncation});
   }
 
@@ -130,13 +83,13 @@ struct Ema {
     const Coefficients<S> made = coefficients(ctx, w);
     S* ddecay = ctx.template scratch<S>(size);
     S* dweight = ctx.template scratch<S>(size);
-    ctx.launch(sma::kernels::Fill<S>{ddecay, size, S(0)});
-    ctx.launch(sma::kernels::Fill<S>{dweight, size, S(0)});
-    ctx.launch(sma::kernels::DecayBackward<S, Width, States, Bidirectional>{
+    ctx.launch(sma::ops::Fill<S>{ddecay, size, S(0)});
+    ctx.launch(sma::ops::Fill<S>{dweight, size, S(0)});
+    ctx.launch(sma::ops::DecayBackward<S, Width, States, Bidirectional>{
         s, saved.x, dy, dx, made.decay, made.weight, omega.data, Truncation, ddecay, dweight, domega.data});
-    ctx.launch(kernels::EmaCoefficientsBackward<S, States>{made.p, made.a, beta.data, gamma.data, ddecay,
-                                                           dweight, size, ddelta.data, dalpha.data,
-                                                           dbeta.data, dgamma.data});
+    ctx.launch(sma::ops::EmaCoefficientsBackward<S, States>{made.p, made.a, beta.data, gamma.data, ddecay,
+                                                            dweight, size, ddelta.data, dalpha.data,
+                                                            dbeta.data, dgamma.data});
   }
 
   template <class C, class S>
@@ -152,14 +105,13 @@ struct Ema {
       std::copy_n(made.weight, size, stream.weight);
       if constexpr (Truncation > 0)
         for (Index i = 0; i < size; ++i)
-          stream.cut[i] = sma::kernels::vanishing_power(stream.decay[i], Truncation);
+          stream.cut[i] = sma::ops::vanishing_power(stream.decay[i], Truncation);
     }
     S* slot = stream.ring;
     if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;
     const bool leaves = Truncation > 0 && stream.steps >= Truncation;
-    ctx.launch(sma::kernels::DecayStep<S, Width, States>{x.data, y.data, stream.decay, stream.weight,
-                                                         omega.data, stream.state, stream.cut,
-                                                         leaves ? slot : nullptr});
+    ctx.launch(sma::ops::DecayStep<S, Width, States>{x.data, y.data, stream.decay, stream.weight, omega.data,
+                                                     stream.state, stream.cut, leaves ? slot : nullptr});
     if constexpr (Truncation > 0)
       for (Index j = 0; j < Width; ++j) slot[j] = x.data[j];
     ++stream.steps;
@@ -177,14 +129,14 @@ struct Ema {
   /// In memory of the enclosing scope.
   template <class C, class S>
   static Coefficients<S> coefficients(C& ctx, const sma::Weights<Ema, S>& w) {
-    using Sigmoid = sma::kernels::Apply<S, States, sma::functions::Sigmoid>;
+    using Sigmoid = sma::ops::Apply<S, States, sma::functions::Sigmoid>;
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     const Coefficients<S> made{ctx.template scratch<S>(size), ctx.template scratch<S>(size),
                                ctx.template scratch<S>(size), ctx.template scratch<S>(size)};
     ctx.launch(Sigmoid{{delta.data, rows}, {made.p, rows}});
     ctx.launch(Sigmoid{{alpha.data, rows}, {made.a, rows}});
-    ctx.launch(kernels::EmaCoefficients<S, States>{made.p, made.a, beta.data, gamma.data, size, made.decay,
-                                                   made.weight});
+    ctx.launch(sma::ops::EmaCoefficients<S, States>{made.p, made.a, beta.data, gamma.data, size, made.decay,
+                                                    made.weight});
     return made;
   }
 };

@@ -1,111 +1,21 @@
 #pragma once
 
 #include <seqboat/positions.hpp>
-#include <sma/core/module.hpp>
-#include <sma/kernels/activations.hpp>
+#include <sma/device/fill.hpp>
+#include <sma/module/module.hpp>
 #include <sma/modules/dropout.hpp>
 #include <sma/modules/linear.hpp>
+#include <sma/ops/attention.hpp>
+#include <sma/ops/dropout.hpp>
+#include <sma/ops/functions.hpp>
+#include <sma/ops/gated_attention.hpp>
+#include <sma/ops/linear.hpp>
+#include <sma/ops/map.hpp>
+#include <sma/ops/rotary.hpp>
+#include <sma/ops/rows.hpp>
+#include <sma/ops/sums.hpp>
 
 namespace seqboat {
-
-inline namespace SMA_ISA {
-namespace kernels {
-
-/// q = z * gamma_0 + beta_0, k = z * gamma_1 + beta_1.
-template <class T, Index Z>
-struct QueriesAndKeys {
-  sma::Rows<const T, Z> z;
-  const T* gamma;  // (2, Z)
-  const T* beta;   // (2, Z)
-  sma::Rows<T, Z> q, k;
-  SMA_HD Index extent() const { return z.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* in = z.row(i);
-    T* pq = q.row(i);
-    T* pk = k.row(i);
-    for (Index j = 0; j < Z; ++j) pq[j] = in[j] * gamma[j] + beta[j];
-    for (Index j = 0; j < Z; ++j) pk[j] = in[j] * gamma[Z + j] + beta[Z + j];
-  }
-};
-
-/// dz = dq * gamma_0 + dk * gamma_1.
-template <class T, Index Z>
-struct QueriesAndKeysBackward {
-  sma::Rows<const T, Z> dq, dk;
-  const T* gamma;
-  sma::Rows<T, Z> dz;
-  SMA_HD Index extent() const { return dz.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* pq = dq.row(i);
-    const T* pk = dk.row(i);
-    T* out = dz.row(i);
-    for (Index j = 0; j < Z; ++j) out[j] = pq[j] * gamma[j] + pk[j] * gamma[Z + j];
-  }
-};
-
-/// The gradients of y = g r from dy, in place: r becomes dr = dy g, and dy becomes dg = dy r.
-template <class T, Index V>
-struct GateBackward {
-  sma::Rows<const T, V> g;
-  sma::Rows<T, V> r, dy;
-  SMA_HD Index extent() const { return dy.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* pg = g.row(i);
-    T* pr = r.row(i);
-    T* d = dy.row(i);
-    for (Index j = 0; j < V; ++j) {
-      const T slope = d[j];
-      d[j] = slope * pr[j];
-      pr[j] = slope * pg[j];
-    }
-  }
-};
-
-/// One query against a ring of the last keys and values, oldest first. One index: the whole query.
-template <class T, Index Z, Index V, class Activation, class Bias, Index W>
-struct StreamAttention {
-  const T* q;                      // (Z)
-  const T* keys;                   // (W + 1, Z), slot = number % (W + 1)
-  const T* values;                 // (W + 1, V)
-  const sma::Position* positions;  // (W + 1)
-  Index number;                    // of the query among the active elements, from 0; already in the ring
-  Bias bias;
-  T* scores;  // (W + 1) workspace
-  T* out;     // (V)
-  SMA_HD Index extent() const { return 1; }
-  SMA_HD void operator()(Index) const {
-    const Index first = number > W ? number - W : 0;
-    const T scale = Activation::normalizes ? 1 / std::sqrt(T(Z)) : 1 / T(W);
-    const sma::Position here = positions[number % (W + 1)];
-    T top = 0;
-    for (Index j = first; j <= number; ++j) {
-      const T* k = keys + j % (W + 1) * Z;
-      const T* query = q;
-      T score = scale * sma::kernels::row_sum<T, Z>([query, k](Index c) { return query[c] * k[c]; });
-      if (Bias::table_size > 0) score += bias.table[bias.slot(here, positions[j % (W + 1)], number, j)];
-      scores[j - first] = score;
-      if (j == first || score > top) top = score;
-    }
-    T sum = 0;
-    for (Index j = 0; j <= number - first; ++j) {
-      if constexpr (Activation::normalizes)
-        scores[j] = std::exp(scores[j] - top);
-      else
-        scores[j] = Activation::value(scores[j]);
-      sum += scores[j];
-    }
-    const T factor = Activation::normalizes ? 1 / sum : T(1);
-    for (Index c = 0; c < V; ++c) out[c] = 0;
-    for (Index j = first; j <= number; ++j) {
-      const T weight = scores[j - first] * factor;
-      const T* v = values + j % (W + 1) * V;
-      for (Index c = 0; c < V; ++c) out[c] += weight * v[c];
-    }
-  }
-};
-
-}  // namespace kernels
-}  // namespace SMA_ISA
 
 namespace detail {
 /// Positions that count in windows are made for one window.
@@ -168,7 +78,7 @@ struct GatedAttention {
   using Bias = typename PositionKind::template Bias<S, Causal>;
   template <class S>
   using Problem =
-      sma::kernels::AttentionProblem<S, QueryWidth, ValueWidth, Function, Bias<S>, Causal, Span::size>;
+      sma::ops::AttentionProblem<S, QueryWidth, ValueWidth, Function, Bias<S>, Causal, Span::size>;
 
   /// What attention works on: made from `mixed` in forward, and again in backward.
   template <class S>
@@ -205,8 +115,7 @@ struct GatedAttention {
     saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
     saved.normalizer = ctx.template keep<S>(s.rows);
-    if (drops(ctx))
-      saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::kernels::mask_bytes<ValueWidth>);
+    if (drops(ctx)) saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::ops::mask_bytes<ValueWidth>);
     auto scope = ctx.scope();
     const Index reach = reach_of(s);
     const Parts<S> parts = room_for_parts<S>(ctx, ctx.most_block_rows(s.rows, reach));
@@ -219,25 +128,25 @@ struct GatedAttention {
         const auto mixed = saved.mixed.block(b.fresh, count);
         const Parts<S> fresh = parts.block(b.fresh - b.first, count);
         mix(ctx, x.block(b.fresh, count), w, mixed);
-        ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{mixed, fresh.inner});
+        ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{mixed, fresh.inner});
         make_queries_and_keys(ctx, s.positions + b.fresh, w, fresh);
         if (drops(ctx))
-          ctx.launch(sma::kernels::Dropout<S, ValueWidth>{value(fresh.inner), fresh.v, s.ids + b.fresh,
-                                                          ctx.random(w.instance), Drop::rate,
-                                                          mask_of(saved, b.fresh)});
+          ctx.launch(sma::ops::Dropout<S, ValueWidth>{value(fresh.inner), fresh.v, s.ids + b.fresh,
+                                                      ctx.random(w.instance), Drop::rate,
+                                                      mask_of(saved, b.fresh)});
       }
       const auto g = saved.g.block(b.first, b.last - b.first);
-      const sma::kernels::Queries queries{b.begin - b.first, b.end - b.first};
-      ctx.launch(sma::kernels::AttentionForward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
-                                                               queries, g, saved.normalizer + b.first});
+      const sma::ops::Queries queries{b.begin - b.first, b.end - b.first};
+      ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
+                                                           queries, g, saved.normalizer + b.first});
       auto block_scope = ctx.scope();
       const Index count = b.end - b.begin;
       const auto gated = ctx.template scratch_rows<ValueWidth>(count);
-      ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{
-          g.block(queries.begin, count), gate(parts.inner).block(queries.begin, count), gated});
+      ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g.block(queries.begin, count),
+                                                       gate(parts.inner).block(queries.begin, count), gated});
       const auto out = sma::child<1>(w);
-      sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
-                                  out.data + Width * ValueWidth, y.block(b.begin, count));
+      sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
+                               out.data + Width * ValueWidth, y.block(b.begin, count));
     });
   }
 
@@ -280,18 +189,18 @@ struct GatedAttention {
         make_parts_again(ctx, s, b.fresh, w, saved, fresh);
         gate_backward(ctx, dy.block(b.fresh, count), dots == nullptr ? nullptr : dots + b.fresh, w, g,
                       g_rows.block(at, count), gate(fresh.inner), dg.block(at, count), dv_rows);
-        ctx.launch(sma::kernels::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
-        ctx.launch(sma::kernels::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
+        ctx.launch(sma::ops::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
+        ctx.launch(sma::ops::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
       }
-      ctx.launch(sma::kernels::AttentionBackward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
-                                                                {b.begin - b.first, b.end - b.first},
-                                                                g_rows,
-                                                                dg,
-                                                                saved.normalizer + b.first,
-                                                                dq,
-                                                                dk,
-                                                                dv,
-                                                                table(g)});
+      ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
+                                                            {b.begin - b.first, b.end - b.first},
+                                                            g_rows,
+                                                            dg,
+                                                            saved.normalizer + b.first,
+                                                            dq,
+                                                            dk,
+                                                            dv,
+                                                            table(g)});
       // No later query sees the keys of these rows.
       const Index count = (b.end == s.rows ? s.rows : b.end - reach) - b.first;
       mix_backward(ctx, s, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
@@ -307,7 +216,7 @@ struct GatedAttention {
     constexpr Index slots = Span::size + 1;
     const Parts<S> now = room_for_parts<S>(ctx, 1);
     mix(ctx, x, w, now.inner);
-    ctx.launch(sma::kernels::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
+    ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
     make_queries_and_keys(ctx, s.positions, w, now);
     const Index slot = stream.steps % slots;
     const sma::Rows<S, ValueWidth> v = value(now.inner);
@@ -316,12 +225,12 @@ struct GatedAttention {
     stream.positions[slot] = s.positions[0];
     const auto g = ctx.template scratch_rows<ValueWidth>(1);
     S* scores = ctx.template scratch<S>(slots);
-    ctx.launch(kernels::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
+    ctx.launch(sma::ops::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
         now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
-    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
+    ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
     const auto out = sma::child<1>(w);
-    sma::detail::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out.data,
-                                out.data + Width * ValueWidth, y);
+    sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out.data, out.data + Width * ValueWidth,
+                             y);
     ++stream.steps;
   }
 
@@ -331,7 +240,7 @@ struct GatedAttention {
   static void mix(C& ctx, sma::Rows<const S, Width> x, const sma::Weights<GatedAttention, S>& w,
                   sma::Rows<S, inner_width> mixed) {
     const auto weights = sma::child<0>(w);
-    sma::detail::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
+    sma::ops::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
   }
 
   /// Rows of the batch that meet a row lie at most so far from it.
@@ -341,7 +250,7 @@ struct GatedAttention {
   template <class C>
   static sma::Sequences around(C& ctx, const sma::Sequences& s, const sma::RowBlock& b,
                                std::int32_t* offsets) {
-    ctx.launch(sma::kernels::ClipOffsets{s, b.first, b.last, offsets});
+    ctx.launch(sma::ops::ClipOffsets{s, b.first, b.last, offsets});
     return {b.last - b.first, s.count, offsets, s.positions + b.first, s.ids + b.first};
   }
   /// Brings what x, of the block before, holds of a block's rows to its beginning.
@@ -349,7 +258,7 @@ struct GatedAttention {
   static void move(C& ctx, const sma::RowBlock& b, sma::Rows<S, N>... x) {
     const Index count = b.fresh - b.first;
     if (count > 0)
-      (ctx.launch(sma::kernels::CopyRows<S, N>{x.block(b.first - b.held, count), x.block(0, count)}), ...);
+      (ctx.launch(sma::ops::CopyRows<S, N>{x.block(b.first - b.held, count), x.block(0, count)}), ...);
   }
   /// What is read again: v instead of the columns that it is made from.
   template <class C, class S>
@@ -361,7 +270,7 @@ struct GatedAttention {
   static void make_parts_again(C& ctx, const sma::Sequences& s, Index first,
                                const sma::Weights<GatedAttention, S>& w, const Saved<S>& saved,
                                const Parts<S>& parts) {
-    ctx.launch(sma::kernels::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{
+    ctx.launch(sma::ops::ApplyAndDerive<S, inner_width, sma::functions::SiLU>{
         saved.mixed.block(first, parts.inner.rows), parts.inner});
     make_queries_and_keys(ctx, s.positions + first, w, parts);
     drop_again(ctx, saved, first, value(parts.inner), parts.v);
@@ -371,7 +280,7 @@ struct GatedAttention {
                          sma::Rows<S, ValueWidth> to) {
     if (drops(ctx))
       ctx.launch(
-          sma::kernels::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<S>()});
+          sma::ops::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<S>()});
   }
 
   /// From dy to the gradients of g and, in its place, r; `gated` is memory.
@@ -384,12 +293,11 @@ struct GatedAttention {
     const auto out = sma::child<1>(w);
     const auto dout = sma::child<1>(dw);
     const S* bias = out.data + Width * ValueWidth;
-    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{g, r, gated});
-    sma::detail::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
-                                 dout.data + Width * ValueWidth, dg);
-    if (dots != nullptr)
-      ctx.launch(sma::kernels::LinearDots<S, ValueWidth, Width>{gated, dg, dy, bias, dots});
-    ctx.launch(kernels::GateBackward<S, ValueWidth>{g, r, dg});
+    ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, r, gated});
+    sma::ops::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
+                              dout.data + Width * ValueWidth, dg);
+    if (dots != nullptr) ctx.launch(sma::ops::LinearDots<S, ValueWidth, Width>{gated, dg, dy, bias, dots});
+    ctx.launch(sma::ops::GateBackward<S, ValueWidth>{g, r, dg});
   }
 
   /// From the gradients of queries, keys and values to dx; `inner` holds z and the gradient of r.
@@ -404,21 +312,21 @@ struct GatedAttention {
     const auto z = query(inner);
     S* dgamma = g.data;
     S* dbeta = g.data + 2 * QueryWidth;
-    using Product = sma::kernels::ProductTerm<S, QueryWidth>;
-    using Element = sma::kernels::ElementTerm<S, QueryWidth>;
-    using Sums = sma::kernels::ColumnSums<S, QueryWidth, Product, Element>;
+    using Product = sma::ops::ProductTerm<S, QueryWidth>;
+    using Element = sma::ops::ElementTerm<S, QueryWidth>;
+    using Sums = sma::ops::ColumnSums<S, QueryWidth, Product, Element>;
     ctx.launch(Sums{dq.rows, Product{dq, z}, Element{dq}, dgamma, dbeta});
     ctx.launch(Sums{dk.rows, Product{dk, z}, Element{dk}, dgamma + QueryWidth, dbeta + QueryWidth});
-    ctx.launch(kernels::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
+    ctx.launch(sma::ops::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
     const auto dmixed = saved.mixed.block(first, dq.rows);
     constexpr Index before = QueryWidth + ValueWidth;
     const auto in_front = dmixed.template columns<before>(0);
-    ctx.launch(sma::kernels::MultiplyRows<S, before>{inner.template columns<before>(0), in_front, in_front});
-    ctx.launch(sma::kernels::MultiplyRows<S, ValueWidth>{dv, value(dmixed), value(dmixed)});
+    ctx.launch(sma::ops::MultiplyRows<S, before>{inner.template columns<before>(0), in_front, in_front});
+    ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{dv, value(dmixed), value(dmixed)});
     const auto mix = sma::child<0>(w);
     const auto dmix = sma::child<0>(g);
-    sma::detail::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(first, dq.rows),
-                                 mix.data, dmix.data, dmix.data + inner_width * Width, dx);
+    sma::ops::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(first, dq.rows),
+                              mix.data, dmix.data, dmix.data + inner_width * Width, dx);
   }
 
   template <class C>
@@ -428,7 +336,7 @@ struct GatedAttention {
 
   template <class S>
   static std::uint8_t* mask_of(const Saved<S>& saved, Index row) {
-    return saved.mask + row * sma::kernels::mask_bytes<ValueWidth>;
+    return saved.mask + row * sma::ops::mask_bytes<ValueWidth>;
   }
 
   /// In memory of the enclosing scope. Without dropout v is inner's.
@@ -443,16 +351,16 @@ struct GatedAttention {
   template <class C, class S>
   static void make_queries_and_keys(C& ctx, const sma::Position* positions,
                                     const sma::Weights<GatedAttention, S>& w, const Parts<S>& parts) {
-    ctx.launch(kernels::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
-                                                      parts.q, parts.k});
+    ctx.launch(sma::ops::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
+                                                       parts.q, parts.k});
     rotate(ctx, positions, parts.q, parts.k, S(1));
   }
   template <class C, class S>
   static void rotate(C& ctx, const sma::Position* positions, const sma::Rows<S, QueryWidth>& q,
                      const sma::Rows<S, QueryWidth>& k, S direction) {
     if constexpr (PositionKind::rotary) {
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{positions, q, q, direction});
-      ctx.launch(sma::kernels::Rotate<S, QueryWidth>{positions, k, k, direction});
+      ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, q, q, direction});
+      ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, k, k, direction});
     }
   }
 

@@ -3,12 +3,13 @@
 #include <seqboat/ema.hpp>
 #include <seqboat/gated_attention.hpp>
 #include <sma/compose/chain.hpp>
+#include <sma/compose/feed_forward.hpp>
 #include <sma/compose/residual.hpp>
 #include <sma/compose/sum.hpp>
 #include <sma/modules/activation.hpp>
 #include <sma/modules/dropout.hpp>
-#include <sma/modules/feed_forward.hpp>
 #include <sma/modules/norm.hpp>
+#include <sma/ops/functions.hpp>
 #include <sma/routing/router.hpp>
 
 namespace seqboat {

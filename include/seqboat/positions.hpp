@@ -1,7 +1,7 @@
 #pragma once
 
-#include <sma/core/parameters.hpp>
-#include <sma/kernels/attention.hpp>
+#include <sma/module/parameters.hpp>
+#include <sma/ops/attention.hpp>
 
 namespace seqboat {
 
@@ -18,15 +18,15 @@ struct Full {
 };
 
 /// Attention functions.
-using Softmax = sma::kernels::SoftmaxAttention;
-using Relu2 = sma::kernels::Relu2Attention;
-using Laplace = sma::kernels::LaplaceAttention;
+using Softmax = sma::ops::SoftmaxAttention;
+using Relu2 = sma::ops::Relu2Attention;
+using Laplace = sma::ops::LaplaceAttention;
 
 /// Relative positions: a type with `rotary`, the additive bias's table and its parameter's name (the reference's).
 struct NoPosition {
   static constexpr bool rotary = false;
   template <class S, bool Causal>
-  using Bias = sma::kernels::NoBias<S>;
+  using Bias = sma::ops::NoBias<S>;
   static constexpr sma::FixedString parameter = "";
   using Table = sma::Shape<0>;
 };
@@ -36,7 +36,7 @@ template <Index MaxPositions>
 struct SimplePosition {
   static constexpr bool rotary = false;
   template <class S, bool Causal>
-  using Bias = sma::kernels::SimpleBias<S, MaxPositions>;
+  using Bias = sma::ops::SimpleBias<S, MaxPositions>;
   static constexpr sma::FixedString parameter = "rel_pos_bias.rel_pos_bias";
   using Table = sma::Shape<2 * MaxPositions - 1>;
 };
@@ -47,7 +47,7 @@ struct LocalPosition {
   static constexpr bool rotary = false;
   static constexpr Index window = W;
   template <class S, bool Causal>
-  using Bias = sma::kernels::LocalBias<S, W>;
+  using Bias = sma::ops::LocalBias<S, W>;
   static constexpr sma::FixedString parameter = "rel_pos_bias.rel_pos_bias";
   using Table = sma::Shape<6 * W - 1>;
 };
@@ -56,7 +56,7 @@ struct LocalPosition {
 struct RotaryPosition {
   static constexpr bool rotary = true;
   template <class S, bool Causal>
-  using Bias = sma::kernels::NoBias<S>;
+  using Bias = sma::ops::NoBias<S>;
   static constexpr sma::FixedString parameter = "";
   using Table = sma::Shape<0>;
 };
@@ -65,7 +65,7 @@ struct RotaryPosition {
 struct T5Position {
   static constexpr bool rotary = false;
   template <class S, bool Causal>
-  using Bias = sma::kernels::T5Bias<S, Causal>;
+  using Bias = sma::ops::T5Bias<S, Causal>;
   static constexpr sma::FixedString parameter = "rel_pos_bias.relative_attention_bias";
   using Table = sma::Shape<32, 1>;
 };

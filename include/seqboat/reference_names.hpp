@@ -4,9 +4,9 @@
 #include <cctype>
 #include <map>
 #include <set>
-#include <sma/core/module.hpp>
+#include <sma/io/safetensors.hpp>
+#include <sma/module/module.hpp>
 #include <sma/train/checkpoint.hpp>
-#include <sma/train/safetensors.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -10,11 +10,11 @@ struct Twice {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<S, 16> y,
                       sma::Weights<Twice, S>, sma::NoState&) {
-    ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), x, y});
+    ctx.launch(sma::ops::ScaleRows<S, 16>{S(2), x, y});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx) {
-    if (dx) ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), dy, dx});
+    if (dx) ctx.launch(sma::ops::ScaleRows<S, 16>{S(2), dy, dx});
   }
 };
 

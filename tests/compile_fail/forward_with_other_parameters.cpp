@@ -8,12 +8,12 @@ struct Twice {
   static constexpr sma::Index input_width = 16, output_width = 16;
   template <class C, class S>
   static void forward(C& ctx, sma::Rows<const S, 16> x, sma::Rows<S, 16> y) {
-    ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), x, y});
+    ctx.launch(sma::ops::ScaleRows<S, 16>{S(2), x, y});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx,
                        sma::Weights<Twice, S>, sma::Gradients<Twice, S>, sma::NoState&) {
-    if (dx) ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), dy, dx});
+    if (dx) ctx.launch(sma::ops::ScaleRows<S, 16>{S(2), dy, dx});
   }
 };
 

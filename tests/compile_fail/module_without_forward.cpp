@@ -9,7 +9,7 @@ struct Twice {
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx,
                        sma::Weights<Twice, S>, sma::Gradients<Twice, S>, sma::NoState&) {
-    if (dx) ctx.launch(sma::kernels::ScaleRows<S, 16>{S(2), dy, dx});
+    if (dx) ctx.launch(sma::ops::ScaleRows<S, 16>{S(2), dy, dx});
   }
 };
 

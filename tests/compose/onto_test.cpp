@@ -53,7 +53,7 @@ struct Dotting : Map {
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
                       sma::Weights<Dotting, S> w, Map::Saved<S>& saved) {
     saved.x = x;
-    sma::detail::linear_forward(ctx, x, w.data, w.data + kWidth * kWidth, y);
+    sma::ops::linear_forward(ctx, x, w.data, w.data + kWidth * kWidth, y);
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, kWidth> dy,
@@ -65,10 +65,9 @@ struct Dotting : Map {
   static void backward_with_dots(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, S* dots,
                                  sma::Rows<S, kWidth> dx, sma::Weights<Dotting, S> w,
                                  sma::Gradients<Dotting, S> g, Map::Saved<S>& saved) {
-    sma::detail::linear_backward(ctx, dy, saved.x, w.data, g.data, g.data + kWidth * kWidth, dx);
+    sma::ops::linear_backward(ctx, dy, saved.x, w.data, g.data, g.data + kWidth * kWidth, dx);
     if (dots != nullptr)
-      ctx.launch(
-          sma::kernels::LinearDots<S, kWidth, kWidth>{saved.x, dx, dy, w.data + kWidth * kWidth, dots});
+      ctx.launch(sma::ops::LinearDots<S, kWidth, kWidth>{saved.x, dx, dy, w.data + kWidth * kWidth, dots});
   }
 };
 
@@ -182,13 +181,13 @@ struct Thrower {
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
                       sma::Weights<Thrower, S> w, Saved<S>& saved) {
     saved.instance = w.instance;
-    ctx.launch(sma::kernels::CopyRows<S, kWidth>{x, y});
+    ctx.launch(sma::ops::CopyRows<S, kWidth>{x, y});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, sma::Rows<S, kWidth> dx,
                        sma::Weights<Thrower, S>, sma::Gradients<Thrower, S>, Saved<S>& saved) {
     if (throws && ctx.lane == 1 && saved.instance < 12) throw sma::Error("backward of lane 1");
-    if (dx) ctx.launch(sma::kernels::CopyRows<S, kWidth>{dy, dx});
+    if (dx) ctx.launch(sma::ops::CopyRows<S, kWidth>{dy, dx});
   }
 };
 

@@ -47,7 +47,7 @@ struct Square {
                       sma::Weights<Square, S>, Saved<S>& saved) {
     ++calls.forward;
     saved.x = x;
-    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{x, x, y});
+    ctx.launch(sma::ops::MultiplyRows<S, kWidth>{x, x, y});
   }
   template <class S>
   static void rebase(Saved<S>& saved, sma::Rows<const S, kWidth> x) {
@@ -58,15 +58,15 @@ struct Square {
   static void again(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
                     sma::Weights<Square, S>, Saved<S>&) {
     ++calls.again;
-    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{x, x, y});
+    ctx.launch(sma::ops::MultiplyRows<S, kWidth>{x, x, y});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, sma::Rows<S, kWidth> dx,
                        sma::Weights<Square, S>, sma::Gradients<Square, S>, Saved<S>& saved) {
     ++calls.backward;
     if (!dx) return;
-    ctx.launch(sma::kernels::MultiplyRows<S, kWidth>{dy, saved.x, dx});
-    ctx.launch(sma::kernels::AddRows<S, kWidth>{dx, dx});
+    ctx.launch(sma::ops::MultiplyRows<S, kWidth>{dy, saved.x, dx});
+    ctx.launch(sma::ops::AddRows<S, kWidth>{dx, dx});
   }
 };
 

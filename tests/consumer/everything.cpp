@@ -35,7 +35,7 @@ struct Twice {
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
                       sma::Rows<S, output_width> y, sma::Weights<Twice, S> w, Saved<S>& saved) {
     M::forward(ctx, s, x, y, sma::child<0>(w), saved.once);
-    ctx.launch(sma::kernels::AddRows<S, output_width>{y, y});
+    ctx.launch(sma::ops::AddRows<S, output_width>{y, y});
   }
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
@@ -43,8 +43,8 @@ struct Twice {
                        Saved<S>& saved) {
     auto scope = ctx.scope();
     const auto both = ctx.template scratch_rows<output_width>(s.rows);
-    ctx.launch(sma::kernels::Fill<S>{both.data, s.rows * output_width, S(0)});
-    for (int i = 0; i < 2; ++i) ctx.launch(sma::kernels::AddRows<S, output_width>{dy, both});
+    ctx.launch(sma::ops::Fill<S>{both.data, s.rows * output_width, S(0)});
+    for (int i = 0; i < 2; ++i) ctx.launch(sma::ops::AddRows<S, output_width>{dy, both});
     M::backward(ctx, s, sma::Rows<const S, output_width>(both), dx, sma::child<0>(w), sma::child<0>(g),
                 saved.once);
   }

@@ -1,1 +1,1 @@
-#include <sma/eigen/linear.hpp>
+#include <sma/eigen/ops/linear.hpp>

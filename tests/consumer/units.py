@@ -23,7 +23,7 @@ FOR_OTHER_PROCESSORS = [
     ("for_avx2", "unit_part.cpp", ["-mavx2", "-mfma"]),
     ("for_avx512", "unit_part.cpp", ["-march=x86-64-v4"]),
 ]
-TIED_TO_A_PROCESSOR = re.compile(r"\b(sma|seqboat)::(\w+::)?(eigen|kernels|functions)::|\bsma::(\w+::)?Eigen<|\bsma::Network<")
+TIED_TO_A_PROCESSOR = re.compile(r"\b(sma|seqboat)::(\w+::)?(eigen|ops|functions)::|\bsma::(\w+::)?Eigen<|\bsma::Network<")
 
 
 def run(command):

@@ -46,9 +46,9 @@ struct Scale {  // y = w * x, one weight a channel
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx,
                        sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g, Saved<S>& saved) {
-    using Product = sma::kernels::ProductTerm<S, 16>;
-    ctx.launch(sma::kernels::ColumnSum<S, 16, Product>{dy.rows, Product{dy, saved.x}, g.data});  // adds
-    if (dx) ctx.launch(Multiply<S>{dy, dx, w.data});                                             // writes
+    using Product = sma::ops::ProductTerm<S, 16>;
+    ctx.launch(sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, saved.x}, g.data});  // adds
+    if (dx) ctx.launch(Multiply<S>{dy, dx, w.data});                                         // writes
   }
 };
 
@@ -72,7 +72,7 @@ struct Gated {  // y = x * M(x)
     saved.x = x;
     saved.m = ctx.template keep_rows<width>(s.rows);
     M::forward(ctx, s, x, saved.m, sma::child<0>(w), saved.gate);
-    ctx.launch(sma::kernels::MultiplyRows<S, width>{x, saved.m, y});
+    ctx.launch(sma::ops::MultiplyRows<S, width>{x, saved.m, y});
   }
 
   template <class C, class S>
@@ -80,11 +80,11 @@ struct Gated {  // y = x * M(x)
                        sma::Weights<Gated, S> w, sma::Gradients<Gated, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();  // gives the scratch memory back at its end
     const auto part = ctx.template scratch_rows<width>(s.rows);
-    ctx.launch(sma::kernels::MultiplyRows<S, width>{dy, saved.x, part});
+    ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.x, part});
     M::backward(ctx, s, sma::Rows<const S, width>(part), dx, sma::child<0>(w), sma::child<0>(g), saved.gate);
     if (!dx) return;
-    ctx.launch(sma::kernels::MultiplyRows<S, width>{dy, saved.m, part});
-    ctx.launch(sma::kernels::AddRows<S, width>{part, dx});
+    ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.m, part});
+    ctx.launch(sma::ops::AddRows<S, width>{part, dx});
   }
 };
 

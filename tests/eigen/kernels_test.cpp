@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 #include <sma/eigen.hpp>
-#include <sma/kernels/activations.hpp>
-#include <sma/kernels/norm.hpp>
+#include <sma/ops/functions.hpp>
+#include <sma/ops/norm.hpp>
 #include <span>
 #include <vector>
 
@@ -69,15 +69,15 @@ void check_activation() {
     auto y = random_values<T>(rows * Width, 3);
     using Rows = sma::Rows<T, Width>;
     using ConstRows = sma::Rows<const T, Width>;
+    check_override<T>(sma::ops::Apply<T, Width, Function>{ConstRows{x.data(), rows}, Rows{y.data(), rows}},
+                      {&y});
     check_override<T>(
-        sma::kernels::Apply<T, Width, Function>{ConstRows{x.data(), rows}, Rows{y.data(), rows}}, {&y});
-    check_override<T>(
-        sma::kernels::ApplyBackward<T, Width, Function>{ConstRows{x.data(), rows}, ConstRows{dy.data(), rows},
-                                                        Rows{y.data(), rows}},
+        sma::ops::ApplyBackward<T, Width, Function>{ConstRows{x.data(), rows}, ConstRows{dy.data(), rows},
+                                                    Rows{y.data(), rows}},
         {&y});
     auto before = x;
     check_override<T>(
-        sma::kernels::ApplyAndDerive<T, Width, Function>{Rows{before.data(), rows}, Rows{y.data(), rows}},
+        sma::ops::ApplyAndDerive<T, Width, Function>{Rows{before.data(), rows}, Rows{y.data(), rows}},
         {&before, &y});
   }
 }
@@ -97,13 +97,13 @@ void check_compaction(const std::vector<Index>& lengths, Index stride, double ra
   const auto flags = random_flags(s.rows * stride, rate);
   std::vector<std::int32_t> offsets(static_cast<std::size_t>(s.count) + 1);
   sma::Context<sma::Eigen<T>> ctx;
-  ctx.launch(sma::kernels::CountActive{s, flags.data(), stride, offsets.data()});
+  ctx.launch(sma::ops::CountActive{s, flags.data(), stride, offsets.data()});
   for (Index q = 0; q < s.count; ++q) {
     Index expected = 0;
     for (Index t = s.begin(q); t < s.end(q); ++t) expected += flags[static_cast<std::size_t>(t * stride)];
     CHECK(offsets[static_cast<std::size_t>(q) + 1] == expected);
   }
-  ctx.launch(sma::kernels::ScanOffsets{offsets.data(), s.count});
+  ctx.launch(sma::ops::ScanOffsets{offsets.data(), s.count});
   const Index active = offsets.back();
   struct Lists {
     std::vector<std::int32_t> rows, ids;
@@ -115,7 +115,7 @@ void check_compaction(const std::vector<Index>& lengths, Index stride, double ra
               std::vector<sma::Position>(size, -7)};
   auto plain = lists;
   const auto kernel = [&](Lists& to) {
-    return sma::kernels::ListActive{
+    return sma::ops::ListActive{
         s, flags.data(), stride, offsets.data(), to.rows.data(), to.positions.data(), to.ids.data()};
   };
   for (Index q = 0; q < s.count; ++q) kernel(plain)(q);
@@ -128,14 +128,14 @@ void check_compaction(const std::vector<Index>& lengths, Index stride, double ra
   auto gathered = random_values<T>(active * kWidth, 4);
   auto extracted = random_values<T>(s.rows * kWidth, 5);
   check_override<T>(
-      sma::kernels::GatherRows<T, kWidth>{{x.data(), s.rows}, lists.rows.data(), {gathered.data(), active}},
+      sma::ops::GatherRows<T, kWidth>{{x.data(), s.rows}, lists.rows.data(), {gathered.data(), active}},
       {&gathered});
   check_override<T>(
-      sma::kernels::ExtractRows<T, kWidth>{
+      sma::ops::ExtractRows<T, kWidth>{
           {small.data(), active}, lists.rows.data(), weight.data(), stride, {extracted.data(), s.rows}},
       {&extracted});
   check_override<T>(
-      sma::kernels::ExtractRows<T, kWidth>{
+      sma::ops::ExtractRows<T, kWidth>{
           {small.data(), active}, lists.rows.data(), nullptr, 0, {extracted.data(), s.rows}},
       {&extracted});
 }
@@ -155,14 +155,14 @@ void check_streaming() {
     const auto line = reinterpret_cast<std::uintptr_t>(to.data()) % 64;
     const Index first = (static_cast<Index>(64 - line) % 64 + start) / static_cast<Index>(sizeof(T));
     const auto gather = [&](std::vector<T>& y) {
-      return sma::kernels::GatherRows<T, Width>{{x.data(), kRows}, rows.data(), {y.data() + first, active}};
+      return sma::ops::GatherRows<T, Width>{{x.data(), kRows}, rows.data(), {y.data() + first, active}};
     };
     for (Index c = 0; c < active; ++c) gather(plain)(c);
     sma::eigen::gather_rows<true>(gather(to));
     sma::eigen::finish_streaming();
     CHECK(to == plain);
     const auto extract = [&](std::vector<T>& y) {
-      return sma::kernels::ExtractRows<T, Width>{
+      return sma::ops::ExtractRows<T, Width>{
           {x.data(), active}, rows.data(), x.data(), 1, {y.data() + first, kRows}};
     };
     for (Index c = 0; c <= active; ++c) extract(plain)(c);
@@ -179,18 +179,18 @@ void check_dropout(Index x_stride, Index y_stride) {
       const auto x = random_values<T>(rows * x_stride, 1);
       auto y = random_values<T>(rows * y_stride, 2);
       auto plain = y;
-      const auto bytes = static_cast<std::size_t>(rows * sma::kernels::mask_bytes<Width>);
+      const auto bytes = static_cast<std::size_t>(rows * sma::ops::mask_bytes<Width>);
       std::vector<std::uint8_t> mask(bytes, 0xAA);
       std::vector<std::uint8_t> plain_mask(bytes, 0x55);
       std::vector<std::int32_t> ids;
       for (Index i = 0; i < rows; ++i)
         ids.push_back(static_cast<std::int32_t>(i % 3 == 1 ? 2147483647 - i : (rows - i) * 1000003));
-      sma::kernels::Dropout<T, Width> kernel{{x.data(), rows, x_stride},
-                                             {plain.data(), rows, y_stride},
-                                             ids.data(),
-                                             {11, 0x123456789ABCDEF0U},
-                                             rate,
-                                             plain_mask.data()};
+      sma::ops::Dropout<T, Width> kernel{{x.data(), rows, x_stride},
+                                         {plain.data(), rows, y_stride},
+                                         ids.data(),
+                                         {11, 0x123456789ABCDEF0U},
+                                         rate,
+                                         plain_mask.data()};
       for (Index i = 0; i < kernel.extent(); ++i) kernel(i);
       kernel.y.data = y.data();
       kernel.mask = mask.data();
@@ -200,8 +200,8 @@ void check_dropout(Index x_stride, Index y_stride) {
       CHECK(mask == plain_mask);
       std::fill(y.begin(), y.end(), T(7));
       const auto untouched = y;
-      const sma::kernels::MaskRows<T, Width> again{kernel.x, kernel.y, mask.data(),
-                                                   static_cast<T>(1.0 / (1.0 - rate))};
+      const sma::ops::MaskRows<T, Width> again{kernel.x, kernel.y, mask.data(),
+                                               static_cast<T>(1.0 / (1.0 - rate))};
       ctx.launch(again);
       auto masked = y;
       std::copy(untouched.begin(), untouched.end(), y.begin());
@@ -226,7 +226,7 @@ void check_dropout(Index x_stride, Index y_stride) {
 /// `length` rows a sequence, `gap` time steps from each row to the next.
 template <class T, Index Width>
 void check_positions(Index rows, Index length, Index gap, Index stride) {
-  using Kernel = sma::kernels::PositionCodes<T, Width>;
+  using Kernel = sma::ops::PositionCodes<T, Width>;
   std::vector<sma::Position> positions;
   for (Index i = 0; i < rows; ++i) positions.push_back(static_cast<sma::Position>(i % length * gap));
   const auto x = random_values<T>(rows * stride, 1);
@@ -241,8 +241,7 @@ void check_positions(Index rows, Index length, Index gap, Index stride) {
   auto y = code;
   auto plain_y = plain_code;
   const T scale = T(0.3);
-  const sma::kernels::AddToScaled<T, Width> add{
-      {x.data(), rows, stride}, &scale, {plain_y.data(), rows, stride}};
+  const sma::ops::AddToScaled<T, Width> add{{x.data(), rows, stride}, &scale, {plain_y.data(), rows, stride}};
   for (Index i = 0; i < add.extent(); ++i) add(i);
   auto added = add;
   added.y.data = y.data();
@@ -259,7 +258,7 @@ void check_positions(Index rows, Index length, Index gap, Index stride) {
       if (c >= Width) continue;
       const Index j = c % (Width / 2);
       const long double angle = static_cast<long double>(positions[static_cast<std::size_t>(i)]) *
-                                sma::kernels::position_frequency<Width>(j);
+                                sma::ops::position_frequency<Width>(j);
       const long double exact = c < Width / 2 ? std::sin(angle) : std::cos(angle);
       error = std::max(error, static_cast<double>(std::abs(static_cast<long double>(code[e]) - exact)));
     }
@@ -286,7 +285,7 @@ void check_decay(Index truncation) {
     auto y = random_values<T>(s.rows * Width, ++seed);
     const sma::Rows<const T, Width> rows_in{in.data(), s.rows};
     check_override<T>(
-        sma::kernels::DecayForward<T, Width, States, Reverse, Bidirectional>{
+        sma::ops::DecayForward<T, Width, States, Reverse, Bidirectional>{
             s, rows_in, {y.data(), s.rows}, decay.data(), weight.data(), skip.data(), truncation},
         {&y});
     const auto ddecay = random_values<T>(kSize, ++seed);
@@ -297,7 +296,7 @@ void check_decay(Index truncation) {
       std::vector<std::vector<T>> plain{ddecay, dweight, dskip, std::vector<T>(wants_dx ? dy.size() : 0)};
       auto shared = plain;
       const auto problem = [&](std::vector<std::vector<T>>& out) {
-        return sma::kernels::DecayBackward<T, Width, States, Bidirectional>{
+        return sma::ops::DecayBackward<T, Width, States, Bidirectional>{
             s,
             rows_in,
             {dy.data(), s.rows},
@@ -326,7 +325,7 @@ void check_attention() {
   constexpr Index kZ = 6;
   constexpr Index kV = 10;
   using Bias = MakeBias<T>;
-  using Problem = sma::kernels::AttentionProblem<T, kZ, kV, Activation, Bias, Causal, Window>;
+  using Problem = sma::ops::AttentionProblem<T, kZ, kV, Activation, Bias, Causal, Window>;
   std::uint64_t seed = 1;
   for (const auto& lengths : shapes()) {
     sma::Batch<T, 1> x{std::span<const Index>(lengths)};
@@ -344,26 +343,26 @@ void check_attention() {
     std::vector<T> normalizer(static_cast<std::size_t>(s.rows));
     // All rows, and some of them.
     check_override<T>(
-        sma::kernels::AttentionForward<T, Problem>{
+        sma::ops::AttentionForward<T, Problem>{
             p, {s.rows / 3, s.rows / 2}, {out.data(), s.rows}, normalizer.data()},
         {&out, &normalizer});
     check_override<T>(
-        sma::kernels::AttentionForward<T, Problem>{p, {0, s.rows}, {out.data(), s.rows}, normalizer.data()},
+        sma::ops::AttentionForward<T, Problem>{p, {0, s.rows}, {out.data(), s.rows}, normalizer.data()},
         {&out, &normalizer});
-    for (const sma::kernels::Queries queries : {sma::kernels::Queries{0, s.rows}, {s.rows / 5, s.rows / 2}}) {
+    for (const sma::ops::Queries queries : {sma::ops::Queries{0, s.rows}, {s.rows / 5, s.rows / 2}}) {
       std::vector<T> dq(q.size());
       auto dk = random_values<T>(s.rows * kZ, ++seed);
       auto dv = random_values<T>(s.rows * kV, ++seed);
       auto dtable = random_values<T>(std::max<Index>(Bias::table_size, 1), ++seed);
-      check_override<T>(sma::kernels::AttentionBackward<T, Problem>{p,
-                                                                    queries,
-                                                                    {out.data(), s.rows},
-                                                                    {dout.data(), s.rows},
-                                                                    normalizer.data(),
-                                                                    {dq.data(), s.rows},
-                                                                    {dk.data(), s.rows},
-                                                                    {dv.data(), s.rows},
-                                                                    dtable.data()},
+      check_override<T>(sma::ops::AttentionBackward<T, Problem>{p,
+                                                                queries,
+                                                                {out.data(), s.rows},
+                                                                {dout.data(), s.rows},
+                                                                normalizer.data(),
+                                                                {dq.data(), s.rows},
+                                                                {dk.data(), s.rows},
+                                                                {dv.data(), s.rows},
+                                                                dtable.data()},
                         {&dq, &dk, &dv, &dtable});
     }
   }
@@ -384,12 +383,12 @@ void check_layer_norm() {
     const sma::Rows<T, Width> out{y.data(), rows, kStride};
     for (const bool affine : {true, false}) {
       const T* w = affine ? weight.data() : nullptr;
-      check_override<T>(sma::kernels::LayerNormForward<T, Width>{in, out, w, affine ? bias.data() : nullptr,
-                                                                 mean.data(), rstd.data()},
+      check_override<T>(sma::ops::LayerNormForward<T, Width>{in, out, w, affine ? bias.data() : nullptr,
+                                                             mean.data(), rstd.data()},
                         {&y, &mean, &rstd});
       for (const auto& base : {sma::Rows<const T, Width>{}, in, sma::Rows<const T, Width>(out)})
         check_override<T>(
-            sma::kernels::LayerNormBackward<T, Width>{
+            sma::ops::LayerNormBackward<T, Width>{
                 in, {dy.data(), rows}, base, out, w, mean.data(), rstd.data()},
             {&y});
     }
@@ -398,15 +397,15 @@ void check_layer_norm() {
 
 /// Positions are multiples of 3, so that some pairs lie exactly where the table ends.
 template <class T>
-using Simple = sma::kernels::SimpleBias<T, 39>;
+using Simple = sma::ops::SimpleBias<T, 39>;
 template <class T>
-using Local = sma::kernels::LocalBias<T, 4>;
+using Local = sma::ops::LocalBias<T, 4>;
 template <class T>
-using Local64 = sma::kernels::LocalBias<T, 64>;
+using Local64 = sma::ops::LocalBias<T, 64>;
 template <class T>
-using T5 = sma::kernels::T5Bias<T, false>;
+using T5 = sma::ops::T5Bias<T, false>;
 template <class T>
-using T5Causal = sma::kernels::T5Bias<T, true>;
+using T5Causal = sma::ops::T5Bias<T, true>;
 
 }  // namespace
 
@@ -545,19 +544,19 @@ TEST_CASE_TEMPLATE("column sums with rows outside are column sums", T, float, do
   for (const Index rows : {0, 1, 63, 64, 65, 300}) {
     const auto x = random_values<T>(rows * 20, 1);
     auto out = random_values<T>(20, 2);
-    using Term = sma::kernels::ElementTerm<T, 20>;
-    check_override<T>(sma::kernels::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, out.data()}, {&out});
-    using Square = sma::kernels::ProductTerm<T, 20>;
+    using Term = sma::ops::ElementTerm<T, 20>;
+    check_override<T>(sma::ops::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, out.data()}, {&out});
+    using Square = sma::ops::ProductTerm<T, 20>;
     auto squares = random_values<T>(20, 3);
     auto expected = out;
     auto expected_squares = squares;
     sma::Context<sma::Eigen<T>> ctx;
-    ctx.launch(sma::kernels::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, expected.data()});
-    ctx.launch(sma::kernels::ColumnSum<T, 20, Square>{rows, Square{{x.data(), rows}, {x.data(), rows}},
-                                                      expected_squares.data()});
-    ctx.launch(sma::kernels::ColumnSums<T, 20, Term, Square>{rows, Term{{x.data(), rows}},
-                                                             Square{{x.data(), rows}, {x.data(), rows}},
-                                                             out.data(), squares.data()});
+    ctx.launch(sma::ops::ColumnSum<T, 20, Term>{rows, Term{{x.data(), rows}}, expected.data()});
+    ctx.launch(sma::ops::ColumnSum<T, 20, Square>{rows, Square{{x.data(), rows}, {x.data(), rows}},
+                                                  expected_squares.data()});
+    ctx.launch(sma::ops::ColumnSums<T, 20, Term, Square>{rows, Term{{x.data(), rows}},
+                                                         Square{{x.data(), rows}, {x.data(), rows}},
+                                                         out.data(), squares.data()});
     check_equal(expected, out);
     check_equal(expected_squares, squares);
   }
@@ -572,8 +571,8 @@ TEST_CASE_TEMPLATE("Adam's update in packs is the plain one, and the same wherev
       auto m = random_values<T>(size, 3);
       auto v = random_values<T>(size, 4);
       for (T& value : v) value = std::abs(value);
-      const sma::kernels::AdamUpdate<T> k{w.data(), g.data(), m.data(), v.data(), size,    T(0.7),   T(0.9),
-                                          T(0.98),  T(0.01),  T(0.3),   T(1e-8),  T(0.99), rectified};
+      const sma::ops::AdamUpdate<T> k{w.data(), g.data(), m.data(), v.data(), size,    T(0.7),   T(0.9),
+                                      T(0.98),  T(0.01),  T(0.3),   T(1e-8),  T(0.99), rectified};
       const auto before = std::array{w, m, v};
       sma::Context<sma::Eigen<T>> ctx;
       const auto restore = [&] {
@@ -618,35 +617,34 @@ TEST_CASE_TEMPLATE("matrix products are the plain sums, whatever the sizes", T, 
     auto dw = random_values<T>(in * out, 7);
     auto db = random_values<T>(out, 8);
     check_override<T>(
-        sma::kernels::LinearForward<T>{
+        sma::ops::LinearForward<T>{
             {x.data(), rows, in, in}, {w.data(), out, in, in}, b.data(), {y.data(), rows, out, out}},
         {&y});
     check_override<T>(
-        sma::kernels::LinearForward<T>{
+        sma::ops::LinearForward<T>{
             {x.data(), rows, in, in}, {w.data(), out, in, in}, nullptr, {y.data(), rows, out, out}},
         {&y});
     check_override<T>(
-        sma::kernels::LinearBackwardInput<T>{
+        sma::ops::LinearBackwardInput<T>{
             {dy.data(), rows, out, out}, {w.data(), out, in, in}, {dx.data(), rows, in, in}},
         {&dx});
     const auto base_y = random_values<T>(rows * out, 9);
     const auto base_dx = random_values<T>(rows * in, 10);
     for (const bool inside : {false, true}) {  // y = base + ..., y += ...
-      check_override<T>(sma::kernels::LinearForward<T>{{x.data(), rows, in, in},
-                                                       {w.data(), out, in, in},
-                                                       b.data(),
-                                                       {y.data(), rows, out, out},
-                                                       {inside ? y.data() : base_y.data(), rows, out, out}},
+      check_override<T>(sma::ops::LinearForward<T>{{x.data(), rows, in, in},
+                                                   {w.data(), out, in, in},
+                                                   b.data(),
+                                                   {y.data(), rows, out, out},
+                                                   {inside ? y.data() : base_y.data(), rows, out, out}},
                         {&y});
-      check_override<T>(
-          sma::kernels::LinearBackwardInput<T>{{dy.data(), rows, out, out},
-                                               {w.data(), out, in, in},
-                                               {dx.data(), rows, in, in},
-                                               {inside ? dx.data() : base_dx.data(), rows, in, in}},
-          {&dx});
+      check_override<T>(sma::ops::LinearBackwardInput<T>{{dy.data(), rows, out, out},
+                                                         {w.data(), out, in, in},
+                                                         {dx.data(), rows, in, in},
+                                                         {inside ? dx.data() : base_dx.data(), rows, in, in}},
+                        {&dx});
     }
     check_override<T>(
-        sma::kernels::LinearBackwardWeight<T>{
+        sma::ops::LinearBackwardWeight<T>{
             {dy.data(), rows, out, out}, {x.data(), rows, in, in}, {dw.data(), out, in, in}, db.data()},
         {&dw, &db});
   }
@@ -663,7 +661,7 @@ TEST_CASE_TEMPLATE("the vectorised recurrence is the plain one", T, float, doubl
 }
 
 TEST_CASE_TEMPLATE("tiled attention is the plain one", T, float, double) {
-  using namespace sma::kernels;
+  using namespace sma::ops;
   check_attention<T, SoftmaxAttention, NoBias, false, 4>();
   check_attention<T, SoftmaxAttention, Simple, false, 4>();
   check_attention<T, SoftmaxAttention, Simple, true, 0>();

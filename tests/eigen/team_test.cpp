@@ -1,7 +1,7 @@
 // labels: threads
 #include <doctest/doctest.h>
 
-#include <sma/core/error.hpp>
+#include <sma/base/error.hpp>
 #include <sma/eigen.hpp>
 #include <string>
 #include <vector>

@@ -32,7 +32,7 @@ using sma::Index;
 
 namespace {
 
-/// "Fill" of "sma::kernels::Fill<float>", "BatchNorm::Mean" of "sma::BatchNorm<160, true>::Mean<float>", and "Apply of SiLU".
+/// "Fill" of "sma::ops::Fill<float>", and "Apply of SiLU".
 std::string short_name(std::string_view function) {
   const std::size_t begin = function.find("Kernel = ") + 9;
   std::string name;
@@ -43,9 +43,7 @@ std::string short_name(std::string_view function) {
     if (depth == 0) name += c;
     if (c == '>') --depth;
   }
-  for (const std::string_view space : {"sma::", "seqboat::", "kernels::"})
-    if (const std::size_t at = name.find(space); at != std::string::npos) name.erase(0, at + space.size());
-  if (const std::size_t at = name.find("kernels::"); at != std::string::npos) name.erase(0, at + 9);
+  if (const std::size_t at = name.rfind("::"); at != std::string::npos) name.erase(0, at + 2);
   if (const std::size_t at = function.find("functions::"); at != std::string_view::npos)
     name += " of " + std::string(function.substr(at + 11, function.find_first_of(">,]", at) - at - 11));
   return name;
@@ -71,8 +69,8 @@ inline constexpr bool runs_plainly =
 template <class C, class Kernel>
 void note(const C& ctx, const Kernel& kernel) {
   const std::string name = short_name(__PRETTY_FUNCTION__);
-  trace.push_back(name + " " + std::to_string(size_of(kernel)) + ", kept " + std::to_string(ctx.kept_bytes()) +
-                  ", scratch " + std::to_string(ctx.scratch_bytes()));
+  trace.push_back(name + " " + std::to_string(size_of(kernel)) + ", kept " +
+                  std::to_string(ctx.kept_bytes()) + ", scratch " + std::to_string(ctx.scratch_bytes()));
   launched.insert(name);
   if (runs_plainly<sma::Context<sma::Eigen<float>>, Kernel>) plain_on_eigen.insert(name);
 #ifdef SMA_TEST_WITH_THRUST

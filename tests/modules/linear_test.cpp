@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <sma/compose/feed_forward.hpp>
 #include <sma/eigen.hpp>
-#include <sma/modules/feed_forward.hpp>
 #include <sma/modules/linear.hpp>
 #include <support/laws.hpp>
 

@@ -2,7 +2,7 @@
 
 #include <array>
 #include <cmath>
-#include <sma/core/random.hpp>
+#include <sma/base/random.hpp>
 #include <sma/routing/configurator.hpp>
 #include <sma/routing/estimators.hpp>
 #include <sma/routing/rules.hpp>

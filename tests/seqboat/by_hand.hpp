@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <sma/core/module.hpp>
+#include <sma/module/module.hpp>
 #include <string>
 #include <vector>
 

@@ -2,8 +2,8 @@
 
 #include <cmath>
 #include <seqboat/ema.hpp>
-#include <sma/core/network.hpp>
 #include <sma/eigen.hpp>
+#include <sma/network/network.hpp>
 #include <support/laws.hpp>
 #include <vector>
 

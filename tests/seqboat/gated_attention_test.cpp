@@ -5,8 +5,8 @@
 #include <map>
 #include <numbers>
 #include <seqboat/gated_attention.hpp>
-#include <sma/core/network.hpp>
 #include <sma/eigen.hpp>
+#include <sma/network/network.hpp>
 #include <string>
 #include <support/laws.hpp>
 #include <vector>
@@ -353,8 +353,8 @@ TEST_CASE("the buckets of T5 are exact when near and logarithmic up to 128") {
   for (Index n = -300; n <= 300; ++n) {
     const auto ti = static_cast<sma::Position>(1000 + n);
     CAPTURE(n);
-    CHECK(sma::kernels::T5Bias<double, true>{}.slot(ti, 1000, 0, 0) == t5_bucket(n, true));
-    CHECK(sma::kernels::T5Bias<double, false>{}.slot(ti, 1000, 0, 0) == t5_bucket(n, false));
+    CHECK(sma::ops::T5Bias<double, true>{}.slot(ti, 1000, 0, 0) == t5_bucket(n, true));
+    CHECK(sma::ops::T5Bias<double, false>{}.slot(ti, 1000, 0, 0) == t5_bucket(n, false));
   }
   CHECK(t5_bucket(127, true) == 31);
   CHECK(t5_bucket(15, true) == 15);
@@ -370,7 +370,7 @@ TEST_CASE("rotary angles keep their precision at positions in the millions") {
   const auto rows = static_cast<Index>(positions.size());
   const std::vector<float> x(static_cast<std::size_t>(rows * kWidth), 1.0F);
   std::vector<float> y(x.size());
-  const sma::kernels::Rotate<float, kWidth> rotate{
+  const sma::ops::Rotate<float, kWidth> rotate{
       positions.data(), {x.data(), rows, kWidth}, {y.data(), rows, kWidth}, 1.0F};
   for (Index i = 0; i < rotate.extent(); ++i) rotate(i);
   for (Index i = 0; i < rows; ++i)

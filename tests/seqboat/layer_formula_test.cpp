@@ -1,8 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <seqboat/layer.hpp>
-#include <sma/core/network.hpp>
 #include <sma/eigen.hpp>
+#include <sma/network/network.hpp>
 #include <support/laws.hpp>
 #include <vector>
 

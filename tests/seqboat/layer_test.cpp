@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <seqboat/layer.hpp>
-#include <sma/core/network.hpp>
 #include <sma/eigen.hpp>
+#include <sma/network/network.hpp>
 #include <string>
 #include <support/laws.hpp>
 #include <vector>

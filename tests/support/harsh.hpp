@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <limits>
-#include <sma/core/module.hpp>
+#include <sma/module/module.hpp>
 #include <support/laws.hpp>
 
 /// The contract of modules, read as harshly as it allows, and the laws that hold under that reading. Memory of the backend is the
@@ -179,7 +179,7 @@ void check_reach(const Lengths& lengths, std::uint64_t seed) {
   const sma::Sequences s = x.sequences();
   const auto sees = [&](Index row,
                         Index other) {  // whether the output of `row` may depend on the input of `other`
-    const auto sequence = [&](Index r) { return sma::kernels::sequence_of(s, r); };
+    const auto sequence = [&](Index r) { return sma::ops::sequence_of(s, r); };
     if (sma::is_rowwise<M>()) return row == other;
     return sequence(row) == sequence(other) && (!sma::is_causal<M>() || other <= row);
   };

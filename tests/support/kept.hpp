@@ -1,7 +1,7 @@
 #pragma once
 
 #include <optional>
-#include <sma/core/module.hpp>
+#include <sma/module/module.hpp>
 #include <support/laws.hpp>
 
 /// Modules without what they offer to compositions, and the law that results do not show what is offered.

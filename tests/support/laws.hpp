@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <sma/core/network.hpp>
+#include <sma/network/network.hpp>
 #include <string>
 #include <type_traits>
 #include <utility>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <sma/core/context.hpp>
-#include <sma/core/module.hpp>
+#include <sma/device/context.hpp>
+#include <sma/module/module.hpp>
 
 /// A module of a user's: it looks at the row before in its sequence, at original positions, and streams.
 namespace user {

@@ -88,7 +88,7 @@ void check_round_trip(const laws::Lengths& lengths, Index stride, double rate) {
   const auto y = ctx.template keep_rows<kWidth>(x.rows());
   sma::compress(ctx, selected, in, c);
   CHECK(host_copy<B, S>(c.data, count * kWidth) == compressed);
-  ctx.launch(sma::kernels::Fill<S>{y.data, y.rows * kWidth, S(17)});  // extract overwrites
+  ctx.launch(sma::ops::Fill<S>{y.data, y.rows * kWidth, S(17)});  // extract overwrites
   sma::extract(ctx, selected, sma::Rows<const S, kWidth>(c), y);
   CHECK(host_copy<B, S>(y.data, y.rows * kWidth) == masked);
 }
@@ -97,7 +97,7 @@ void check_round_trip(const laws::Lengths& lengths, Index stride, double rate) {
 template <class S>
 void check_column_sums(Index rows) {
   using B = on::Backend<S>;
-  using Element = sma::kernels::ElementTerm<S, kWidth>;
+  using Element = sma::ops::ElementTerm<S, kWidth>;
   INFO("rows " << rows);
   std::vector<S> x(static_cast<std::size_t>(rows * kWidth)), expected{1, 2, 3};
   for (Index i = 0; i < rows * kWidth; ++i) {
@@ -107,7 +107,7 @@ void check_column_sums(Index rows) {
   sma::Context<B> ctx;
   const OnBackend<B, S> device(x);
   const OnBackend<B, S> sums(std::vector<S>{1, 2, 3});
-  ctx.launch(sma::kernels::ColumnSum<S, kWidth, Element>{rows, Element{{device, rows}}, sums.buffer.data()});
+  ctx.launch(sma::ops::ColumnSum<S, kWidth, Element>{rows, Element{{device, rows}}, sums.buffer.data()});
   CHECK(host_copy<B, S>(sums, kWidth) == expected);
 }
 

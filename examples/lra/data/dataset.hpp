@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
-#include <sma/core/error.hpp>
+#include <sma/base/error.hpp>
 #include <span>
 #include <string>
 #include <utility>

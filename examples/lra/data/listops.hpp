@@ -7,8 +7,8 @@
 #include <lra/data/dataset.hpp>
 #include <lra/data/text.hpp>
 #include <numeric>
-#include <sma/core/config.hpp>
-#include <sma/train/atomic_file.hpp>
+#include <sma/base/config.hpp>
+#include <sma/io/atomic_file.hpp>
 #include <span>
 #include <string>
 #include <string_view>

@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
-#include <sma/core/config.hpp>
-#include <sma/core/error.hpp>
-#include <sma/train/atomic_file.hpp>
-#include <sma/train/number_text.hpp>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
+#include <sma/base/number_text.hpp>
+#include <sma/io/atomic_file.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>

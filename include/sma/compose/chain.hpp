@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <sma/core/module.hpp>
-#include <sma/kernels/elementwise.hpp>
+#include <sma/compose/parts.hpp>
+#include <sma/module/module.hpp>
 
 namespace sma {
 
@@ -48,54 +48,6 @@ constexpr bool check_chain() {
   }(std::index_sequence_for<Ms...>{});
 }
 
-/// Names of children by their place: "0", "1", ... up to three digits.
-template <std::size_t N>
-consteval auto index_name() {
-  if constexpr (N < 10) {
-    const char text[2] = {static_cast<char>('0' + N), 0};
-    return FixedString<2>(text);
-  } else if constexpr (N < 100) {
-    const char text[3] = {static_cast<char>('0' + N / 10), static_cast<char>('0' + N % 10), 0};
-    return FixedString<3>(text);
-  } else {
-    const char text[4] = {static_cast<char>('0' + N / 100), static_cast<char>('0' + N / 10 % 10),
-                          static_cast<char>('0' + N % 10), 0};
-    return FixedString<4>(text);
-  }
-}
-
-}  // namespace detail
-
-/// Gives a part of a Chain or Sum a name of its own in parameter paths: `Named<"classifier", Linear<80, 10>>`.
-template <FixedString Name, class M>
-struct Named : M {
-  static constexpr auto child_name = Name;
-  using Unnamed = M;
-  using named_type = Named;
-};
-
-namespace detail {
-
-template <std::size_t N, class M>
-struct ChainChild {
-  using type = Child<index_name<N>(), M>;
-};
-// nvcc matches no partial specialisation for Named<Name, M>, because of Name's deduced type.
-template <std::size_t N, class M>
-  requires std::is_same_v<typename M::named_type, M>
-struct ChainChild<N, M> {
-  using type = Child<M::child_name, typename M::Unnamed>;
-};
-
-template <class Sequence, class... Ms>
-struct IndexedChildren;
-template <std::size_t... N, class... Ms>
-struct IndexedChildren<std::index_sequence<N...>, Ms...> {
-  using type = Children<typename ChainChild<N, Ms>::type...>;
-};
-template <class... Ms>
-using indexed_children = typename IndexedChildren<std::index_sequence_for<Ms...>, Ms...>::type;
-
 /// A chain makes its output again where its last part does, from an input that is kept. Two parts would cost too much.
 template <class... Ms>
 constexpr Recompute chain_recompute() {
@@ -117,11 +69,6 @@ constexpr std::size_t dotting_part() {
   if (dots[size - 1]) return size - 1;
   return size > 1 && scales[size - 1] && dots[std::max<std::size_t>(size, 2) - 2] ? size - 2 : size;
 }
-
-template <class... Ms>
-using first_of = std::tuple_element_t<0, std::tuple<Ms...>>;
-template <class... Ms>
-using last_of = std::tuple_element_t<sizeof...(Ms) - 1, std::tuple<Ms...>>;
 
 }  // namespace detail
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <array>
-#include <sma/compose/chain.hpp>
+#include <sma/compose/parts.hpp>
+#include <sma/device/fill.hpp>
+#include <sma/module/module.hpp>
 #include <utility>
 
 namespace sma {
@@ -130,7 +132,7 @@ struct Repeat {
       if (ctx.batch_gradients != nullptr) {
         // All layers take the memory of the first, which is clear again when it has been summed.
         const Gradients<L, S> own = child<0>(g, 0);
-        if (i == N - 1) ctx.launch(kernels::Fill<S>{own.data, parameter_count<L>, S(0)});
+        if (i == N - 1) ctx.launch(ops::Fill<S>{own.data, parameter_count<L>, S(0)});
         S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
         L::backward(ctx, s, dy, dx, w, own, saved);
         ctx.batch_gradients = batch;

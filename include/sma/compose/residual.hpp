@@ -1,6 +1,8 @@
 #pragma once
 
-#include <sma/compose/chain.hpp>
+#include <sma/compose/parts.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/rows.hpp>
 
 namespace sma {
 
@@ -73,7 +75,7 @@ struct Residual {
     requires(streamable)
   {
     step_module(ctx, s, x, y, child<0>(w), stream.inner);
-    ctx.launch(kernels::AddRows<S, output_width>{x, y});
+    ctx.launch(ops::AddRows<S, output_width>{x, y});
   }
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
-#include <sma/compose/chain.hpp>
+#include <sma/compose/parts.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/rows.hpp>
 
 namespace sma {
 
@@ -122,7 +124,7 @@ struct Sum {
       auto scope = ctx.scope();
       const auto out = N == 0 ? y : ctx.template scratch_rows<output_width>(1);
       step_module(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
-      if constexpr (N > 0) ctx.launch(kernels::AddRows<S, output_width>{out, y});
+      if constexpr (N > 0) ctx.launch(ops::AddRows<S, output_width>{out, y});
     });
   }
 

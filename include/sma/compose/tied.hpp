@@ -1,8 +1,10 @@
 #pragma once
 
-#include <sma/compose/chain.hpp>
+#include <sma/compose/parts.hpp>
+#include <sma/module/module.hpp>
 #include <sma/modules/embedding.hpp>
 #include <sma/modules/linear.hpp>
+#include <sma/ops/linear.hpp>
 
 namespace sma {
 
@@ -70,8 +72,8 @@ struct TiedEmbedding {
       Body::forward(ctx, s, Rows<const S, width>(embedded), saved.features, child<1>(w), saved.body);
       observe(ctx, child<1>(w), s, saved.features);
     }
-    detail::linear_forward(ctx, Rows<const S, width>(saved.features), child<0>(w).data,
-                           static_cast<const S*>(nullptr), y);
+    ops::linear_forward(ctx, Rows<const S, width>(saved.features), child<0>(w).data,
+                        static_cast<const S*>(nullptr), y);
   }
 
   template <class C, class S>
@@ -80,8 +82,8 @@ struct TiedEmbedding {
     auto scope = ctx.scope();
     const auto dfeatures = ctx.template scratch_rows<width>(s.rows);
     const auto dembedded = ctx.template scratch_rows<width>(s.rows);
-    detail::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<0>(w).data, child<0>(g).data,
-                            static_cast<S*>(nullptr), dfeatures);
+    ops::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<0>(w).data, child<0>(g).data,
+                         static_cast<S*>(nullptr), dfeatures);
     Body::backward(ctx, s, Rows<const S, width>(dfeatures), dembedded, child<1>(w), child<1>(g), saved.body);
     Embedding::backward(ctx, s, Rows<const S, width>(dembedded), dx, child<0>(w), child<0>(g),
                         saved.embedding);
@@ -97,8 +99,8 @@ struct TiedEmbedding {
     const auto features = ctx.template scratch_rows<width>(1);
     Embedding::forward(ctx, s, x, embedded, child<0>(w), unused);
     step_module(ctx, s, Rows<const S, width>(embedded), features, child<1>(w), stream.body);
-    detail::linear_forward(ctx, Rows<const S, width>(features), child<0>(w).data,
-                           static_cast<const S*>(nullptr), y);
+    ops::linear_forward(ctx, Rows<const S, width>(features), child<0>(w).data, static_cast<const S*>(nullptr),
+                        y);
   }
 };
 

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <sma/core/module.hpp>
-#include <sma/kernels/activations.hpp>
-#include <sma/kernels/elementwise.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/functions.hpp>
+#include <sma/ops/map.hpp>
+#include <sma/ops/rows.hpp>
 
 namespace sma {
 
-/// y = f(x), element by element. `Function` is a type with `value(x)` and `derivative(x)`, see kernels/activations.hpp.
+/// y = f(x), element by element. `Function` is a type with `value(x)` and `derivative(x)`, see ops/functions.hpp.
 template <Index Width, class Function>
 struct Activation {
   static constexpr Index input_width = Width;
@@ -24,7 +25,7 @@ struct Activation {
   static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<Activation, S>, Saved<S>& saved) {
     saved = {x, false};
-    ctx.launch(kernels::Apply<S, Width, Function>{x, y});
+    ctx.launch(ops::Apply<S, Width, Function>{x, y});
   }
   template <class S>
   static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
@@ -33,13 +34,13 @@ struct Activation {
   template <class C, class S>
   static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                     Weights<Activation, S>, Saved<S>&) {
-    ctx.launch(kernels::Apply<S, Width, Function>{x, y});
+    ctx.launch(ops::Apply<S, Width, Function>{x, y});
   }
   /// Both of backward's needs from one evaluation.
   template <class C, class S>
   static void again(C& ctx, const Sequences&, Rows<S, Width> x, Rows<S, Width> y, Weights<Activation, S>,
                     Saved<S>& saved) {
-    ctx.launch(kernels::ApplyAndDerive<S, Width, Function>{x, y});
+    ctx.launch(ops::ApplyAndDerive<S, Width, Function>{x, y});
     saved.derived = true;
   }
 
@@ -48,9 +49,9 @@ struct Activation {
                        Weights<Activation, S>, Gradients<Activation, S>, Saved<S>& saved) {
     if (!dx) return;
     if (saved.derived)
-      ctx.launch(kernels::MultiplyRows<S, Width>{saved.x, dy, dx});
+      ctx.launch(ops::MultiplyRows<S, Width>{saved.x, dy, dx});
     else
-      ctx.launch(kernels::ApplyBackward<S, Width, Function>{saved.x, dy, dx});
+      ctx.launch(ops::ApplyBackward<S, Width, Function>{saved.x, dy, dx});
   }
 };
 

@@ -1,36 +1,12 @@
 #pragma once
 
-#include <sma/core/module.hpp>
-#include <sma/kernels/elementwise.hpp>
-#include <sma/kernels/linear.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/linear.hpp>
 
 namespace sma {
 
 /// Truncated normal with standard deviation .02, cut at two: how linears, gamma and relative biases start.
 using SmallNormal = init::TruncatedNormal<std::ratio<2, 100>>;
-
-namespace detail {
-
-/// y = base + x w^T + bias for one row range (base may be null, or y); shared by every module that holds a linear map.
-template <class C, class S, Index In, Index Out>
-void linear_forward(C& ctx, Rows<const S, In> x, const S* weight, const S* bias, Rows<S, Out> y,
-                    Rows<const S, Out> base = {}) {
-  ctx.launch(kernels::LinearForward<S>{
-      kernels::as_matrix(x), {weight, Out, In, In}, bias, kernels::as_matrix(y), kernels::as_matrix(base)});
-}
-
-/// dw += dy^T x, dbias += column sums of dy, dx = base + dy w (unless null; base may be null, or dx).
-template <class C, class S, Index In, Index Out>
-void linear_backward(C& ctx, Rows<const S, Out> dy, Rows<const S, In> x, const S* weight, S* dweight,
-                     S* dbias, Rows<S, In> dx, Rows<const S, In> base = {}) {
-  ctx.launch(kernels::LinearBackwardWeight<S>{
-      kernels::as_matrix(dy), kernels::as_matrix(x), {dweight, Out, In, In}, dbias});
-  if (dx)
-    ctx.launch(kernels::LinearBackwardInput<S>{
-        kernels::as_matrix(dy), {weight, Out, In, In}, kernels::as_matrix(dx), kernels::as_matrix(base)});
-}
-
-}  // namespace detail
 
 /// y = x W^T + b, a row at a time. x (rows, In), y (rows, Out), W (Out, In), b (Out). PyTorch: nn.Linear(In, Out).
 template <Index In, Index Out, class Init = SmallNormal>
@@ -55,7 +31,7 @@ struct Linear {
                            Rows<S, Out> y, Weights<Linear, S> w, Saved<S>& saved) {
     saved.x = x;
     const auto [weight, bias] = w.tensors();
-    detail::linear_forward(ctx, x, weight.data, bias.data, y, base);
+    ops::linear_forward(ctx, x, weight.data, bias.data, y, base);
   }
   template <class S>
   static void rebase(Saved<S>& saved, Rows<const S, In> x) {
@@ -72,7 +48,7 @@ struct Linear {
                             Rows<S, In> dx, Weights<Linear, S> w, Gradients<Linear, S> g, Saved<S>& saved) {
     const auto [weight, bias] = w.tensors();
     const auto [dweight, dbias] = g.tensors();
-    detail::linear_backward(ctx, dy, saved.x, weight.data, dweight.data, dbias.data, dx, base);
+    ops::linear_backward(ctx, dy, saved.x, weight.data, dweight.data, dbias.data, dx, base);
   }
 };
 
@@ -98,7 +74,7 @@ struct LinearWithoutBias {
   static void forward_onto(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> base,
                            Rows<S, Out> y, Weights<LinearWithoutBias, S> w, Saved<S>& saved) {
     saved.x = x;
-    detail::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y, base);
+    ops::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y, base);
   }
   template <class S>
   static void rebase(Saved<S>& saved, Rows<const S, In> x) {
@@ -114,7 +90,7 @@ struct LinearWithoutBias {
   static void backward_onto(C& ctx, const Sequences&, Rows<const S, Out> dy, Rows<const S, In> base,
                             Rows<S, In> dx, Weights<LinearWithoutBias, S> w,
                             Gradients<LinearWithoutBias, S> g, Saved<S>& saved) {
-    detail::linear_backward(ctx, dy, saved.x, w.data, g.data, static_cast<S*>(nullptr), dx, base);
+    ops::linear_backward(ctx, dy, saved.x, w.data, g.data, static_cast<S*>(nullptr), dx, base);
   }
 };
 

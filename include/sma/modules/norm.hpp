@@ -1,7 +1,11 @@
 #pragma once
 
-#include <sma/core/module.hpp>
-#include <sma/kernels/norm.hpp>
+#include <sma/device/fill.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/channel_norm.hpp>
+#include <sma/ops/norm.hpp>
+#include <sma/ops/rows.hpp>
+#include <sma/ops/sums.hpp>
 
 namespace sma {
 
@@ -39,7 +43,7 @@ struct LayerNorm {
                     Weights<LayerNorm, S> w, Saved<S>& saved) {
     const S* weight = Affine ? w.data : nullptr;
     const S* bias = Affine ? w.data + Width : nullptr;
-    ctx.launch(kernels::LayerNormForward<S, Width>{x, y, weight, bias, saved.mean, saved.rstd});
+    ctx.launch(ops::LayerNormForward<S, Width>{x, y, weight, bias, saved.mean, saved.rstd});
   }
 
   template <class C, class S>
@@ -53,24 +57,18 @@ struct LayerNorm {
                             Saved<S>& saved) {
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
-      using Normalized = kernels::NormalizedTerm<S, Width>;
-      using Element = kernels::ElementTerm<S, Width>;
-      ctx.launch(kernels::ColumnSums<S, Width, Element, Normalized>{
+      using Normalized = ops::NormalizedTerm<S, Width>;
+      using Element = ops::ElementTerm<S, Width>;
+      ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
           dy.rows, Element{dy}, Normalized{saved.x, dy, saved.mean, saved.rstd}, dbias.data, dweight.data});
     }
     if (dx)
-      ctx.launch(kernels::LayerNormBackward<S, Width>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
-                                                      saved.mean, saved.rstd});
+      ctx.launch(ops::LayerNormBackward<S, Width>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
+                                                  saved.mean, saved.rstd});
   }
 };
 
 namespace detail {
-
-template <class S>
-struct TotalTerm {  // the elements of a contiguous row, as a column sum over one column
-  const S* data;
-  SMA_HD S operator()(Index r, Index) const { return data[r]; }
-};
 
 /// Shared by RmsNorm (one weight a channel) and ScaleNorm (one weight in all); no weight when not `Affine`.
 template <Index Width, bool PerChannel, bool Affine>
@@ -99,7 +97,7 @@ struct RootMeanSquareNorm {
   template <class C, class S, class Self>
   static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
                     Saved<S>& saved) {
-    ctx.launch(kernels::RmsNormForward<S, Width, PerChannel>{x, y, Affine ? w.data : nullptr, saved.rstd});
+    ctx.launch(ops::RmsNormForward<S, Width, PerChannel>{x, y, Affine ? w.data : nullptr, saved.rstd});
   }
 
   template <class C, class S, class Self>
@@ -110,20 +108,20 @@ struct RootMeanSquareNorm {
   template <class C, class S, class Self>
   static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
                             Rows<S, Width> dx, Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
-    using Normalized = kernels::NormalizedTerm<S, Width>;
+    using Normalized = ops::NormalizedTerm<S, Width>;
     [[maybe_unused]] const Normalized term{saved.x, dy, nullptr, saved.rstd};
     if constexpr (Affine && PerChannel) {
-      ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, term, g.data});
+      ctx.launch(ops::ColumnSum<S, Width, Normalized>{dy.rows, term, g.data});
     } else if constexpr (Affine) {
       auto scope = ctx.scope();
       S* channels = ctx.template scratch<S>(Width);
-      ctx.launch(kernels::Fill<S>{channels, Width, S(0)});
-      ctx.launch(kernels::ColumnSum<S, Width, Normalized>{dy.rows, term, channels});
-      ctx.launch(kernels::ColumnSum<S, 1, TotalTerm<S>>{Width, {channels}, g.data});
+      ctx.launch(ops::Fill<S>{channels, Width, S(0)});
+      ctx.launch(ops::ColumnSum<S, Width, Normalized>{dy.rows, term, channels});
+      ctx.launch(ops::ColumnSum<S, 1, ops::TotalTerm<S>>{Width, {channels}, g.data});
     }
     if (dx)
-      ctx.launch(kernels::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, base, dx,
-                                                                Affine ? w.data : nullptr, saved.rstd});
+      ctx.launch(ops::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
+                                                            saved.rstd});
   }
 };
 
@@ -161,7 +159,7 @@ struct BatchNorm {
       sma::Parameters<Param<"running_mean", Shape<Width>>, Param<"running_var", Shape<Width>, init::Ones>>;
 
   template <class S>
-  using Statistics = kernels::ChannelStatistics<S>;
+  using Statistics = ops::ChannelStatistics<S>;
   template <class S>
   struct Saved {
     Rows<const S, Width> x;
@@ -182,25 +180,25 @@ struct BatchNorm {
       S* rows = ctx.template scratch<S>(1 + Width);  // the number of rows, then sums of x
       S* sums = ctx.template scratch<S>(2 * Width);  // of deviations and of their squares
       const auto count = static_cast<S>(x.rows);
-      using Element = kernels::ElementTerm<S, Width>;
-      using Deviation = kernels::DeviationTerm<S, Width>;
-      using Squared = kernels::SquaredDeviationTerm<S, Width>;
-      ctx.launch(kernels::Fill<S>{rows, 1, count});
-      ctx.launch(kernels::Fill<S>{rows + 1, Width, S(0)});
-      ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
-      ctx.launch(kernels::ColumnSum<S, Width, Element>{x.rows, Element{x}, rows + 1});
-      ctx.launch(Mean<S>{rows, own_mean});
-      ctx.launch(kernels::ColumnSums<S, Width, Deviation, Squared>{x.rows, Deviation{x, own_mean},
-                                                                   Squared{x, own_mean}, sums, sums + Width});
+      using Element = ops::ElementTerm<S, Width>;
+      using Deviation = ops::DeviationTerm<S, Width>;
+      using Squared = ops::SquaredDeviationTerm<S, Width>;
+      ctx.launch(ops::Fill<S>{rows, 1, count});
+      ctx.launch(ops::Fill<S>{rows + 1, Width, S(0)});
+      ctx.launch(ops::Fill<S>{sums, 2 * Width, S(0)});
+      ctx.launch(ops::ColumnSum<S, Width, Element>{x.rows, Element{x}, rows + 1});
+      ctx.launch(ops::ChannelMean<S, Width>{rows, own_mean});
+      ctx.launch(ops::ColumnSums<S, Width, Deviation, Squared>{x.rows, Deviation{x, own_mean},
+                                                               Squared{x, own_mean}, sums, sums + Width});
       ctx.all_reduce(rows, 1 + Width);
-      ctx.launch(Mean<S>{rows, statistics.mean});
-      ctx.launch(Recentre<S>{own_mean, statistics.mean, count, sums});
+      ctx.launch(ops::ChannelMean<S, Width>{rows, statistics.mean});
+      ctx.launch(ops::Recentre<S, Width>{own_mean, statistics.mean, count, sums});
       ctx.all_reduce(sums, 2 * Width);
       const bool leader = ctx.lane == 0;
-      ctx.launch(Spread<S>{rows, sums, statistics, leader ? running_mean.data : nullptr,
-                           leader ? running_var.data : nullptr});
+      ctx.launch(ops::ChannelSpread<S, Width>{rows, sums, statistics, leader ? running_mean.data : nullptr,
+                                              leader ? running_var.data : nullptr});
     } else {
-      ctx.launch(Running<S>{running_mean.data, running_var.data, statistics});
+      ctx.launch(ops::RunningStatistics<S, Width>{running_mean.data, running_var.data, statistics});
     }
     again(ctx, Sequences{}, x, y, w, saved);
   }
@@ -214,7 +212,7 @@ struct BatchNorm {
                     Weights<BatchNorm, S> w, Saved<S>& saved) {
     const S* weight = Affine ? w.data : nullptr;
     const S* bias = Affine ? w.data + Width : nullptr;
-    ctx.launch(kernels::ChannelNormForward<S, Width>{x, y, saved.statistics, weight, bias});
+    ctx.launch(ops::ChannelNormForward<S, Width>{x, y, saved.statistics, weight, bias});
   }
 
   template <class C, class S>
@@ -228,84 +226,22 @@ struct BatchNorm {
                             Saved<S>& saved) {
     auto scope = ctx.scope();
     S* sums = ctx.template scratch<S>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
-    using Element = kernels::ElementTerm<S, Width>;
-    using Normalized = kernels::ChannelNormalizedTerm<S, Width>;
-    ctx.launch(kernels::Fill<S>{sums, 2 * Width, S(0)});
-    ctx.launch(kernels::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
-    ctx.launch(kernels::ColumnSums<S, Width, Element, Normalized>{
+    using Element = ops::ElementTerm<S, Width>;
+    using Normalized = ops::ChannelNormalizedTerm<S, Width>;
+    ctx.launch(ops::Fill<S>{sums, 2 * Width, S(0)});
+    ctx.launch(ops::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
+    ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
         dy.rows, Element{dy}, Normalized{saved.x, dy, saved.statistics}, sums, sums + Width});
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
-      ctx.launch(AddTo<S>{sums, dbias.data});
-      ctx.launch(AddTo<S>{sums + Width, dweight.data});
+      ctx.launch(ops::AddTo<S, Width>{sums, dbias.data});
+      ctx.launch(ops::AddTo<S, Width>{sums + Width, dweight.data});
     }
     ctx.all_reduce(sums, 2 * Width + 1);
     if (dx)
-      ctx.launch(kernels::ChannelNormBackward<S, Width>{saved.x, dy, base, dx, saved.statistics,
-                                                        Affine ? w.data : nullptr, sums});
+      ctx.launch(ops::ChannelNormBackward<S, Width>{saved.x, dy, base, dx, saved.statistics,
+                                                    Affine ? w.data : nullptr, sums});
   }
-
-  // Kernels of this module; public because nvcc launches no private type.
-  template <class S>
-  struct Mean {
-    const S* rows;  // the number of rows, then (Width) sums of x
-    S* mean;
-    SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const { mean[c] = rows[0] > 0 ? rows[1 + c] / rows[0] : S(0); }
-  };
-  /// Sums of `count` rows' deviations from `own_mean` and of their squares become those from `mean` (Chan, Golub and LeVeque, 1983).
-  template <class S>
-  struct Recentre {
-    const S* own_mean;
-    const S* mean;
-    S count;
-    S* sums;  // (2, Width)
-    SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const {
-      const S step = own_mean[c] - mean[c];
-      sums[Width + c] += step * (2 * sums[c] + count * step);
-      sums[c] += count * step;
-    }
-  };
-  template <class S>
-  struct Spread {
-    const S* rows;  // the number of rows
-    const S* sums;  // (2, Width), of deviations from the mean and of their squares
-    Statistics<S> statistics;
-    S* running_mean;  // null in all shards but one
-    S* running_var;
-    SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const {
-      const S count = rows[0];
-      const S rest = count > 0 ? sums[c] / count : S(0);
-      const S squares = sums[Width + c] - rest * sums[c];
-      statistics.rest[c] = rest;
-      statistics.rstd[c] = 1 / std::sqrt((count > 0 ? squares / count : S(0)) + S(kernels::kNormEpsilon));
-      if (running_mean == nullptr || count < 2) return;
-      constexpr double momentum = 0.1;
-      running_mean[c] = S(1 - momentum) * running_mean[c] + S(momentum) * (statistics.mean[c] + rest);
-      running_var[c] = S(1 - momentum) * running_var[c] + S(momentum) * squares / (count - 1);
-    }
-  };
-  template <class S>
-  struct Running {
-    const S* running_mean;
-    const S* running_var;
-    Statistics<S> statistics;
-    SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const {
-      statistics.mean[c] = running_mean[c];
-      statistics.rest[c] = 0;
-      statistics.rstd[c] = 1 / std::sqrt(running_var[c] + S(kernels::kNormEpsilon));
-    }
-  };
-  template <class S>
-  struct AddTo {
-    const S* x;
-    S* y;
-    SMA_HD Index extent() const { return Width; }
-    SMA_HD void operator()(Index c) const { y[c] += x[c]; }
-  };
 };
 
 }  // namespace sma

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cmath>
-#include <sma/core/config.hpp>
+#include <sma/base/config.hpp>
+#include <sma/ops/gate.hpp>
 
 /// Estimators: how a branch's probability becomes the weight of its output, and how gradient crosses that. A type with
 ///
@@ -14,11 +15,6 @@
 ///
 /// A skipped branch has weight 0 and passes no gradient. An estimator of yours plugs in the same way.
 namespace sma {
-
-enum class Gate {
-  softmax,  // softmax(logits / temperature): two logits a branch (skip, run) when each decides, one when they compete
-  sigmoid,  // sigmoid(logit), one logit a branch
-};
 
 /// SeqBoat's estimator: the weight is the probability of the decision, and gradient flows through it.
 struct Confidence {

@@ -1,6 +1,9 @@
 #pragma once
 
-#include <sma/compose/chain.hpp>
+#include <sma/device/fill.hpp>
+#include <sma/module/module.hpp>
+#include <sma/ops/compress.hpp>
+#include <sma/ops/rows.hpp>
 #include <sma/routing/compress.hpp>
 #include <sma/routing/configurator.hpp>
 
@@ -220,8 +223,8 @@ struct Router {
     saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
     observe(ctx, child<0>(w), s, Rows<S, branches>{saved.made.weight, s.rows});
     const bool sets = !base && first_branch < branches;  // the first branch writes every row
-    if (base && base.data != y.data) ctx.launch(kernels::CopyRows<S, output_width>{base, y});
-    if (!base && !sets) ctx.launch(kernels::FillRows<S, output_width>{S(0), y});
+    if (base && base.data != y.data) ctx.launch(ops::CopyRows<S, output_width>{base, y});
+    if (!base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y});
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + N, branches);
@@ -241,9 +244,9 @@ struct Router {
       }
       const S* weight = saved.made.weight + N;
       if (N == first_branch && sets)
-        ctx.launch(kernels::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y});
+        ctx.launch(ops::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y});
       else
-        ctx.launch(kernels::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y});
+        ctx.launch(ops::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y});
     });
   }
 
@@ -259,7 +262,7 @@ struct Router {
                             Gradients<Router, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
     S* dweight = ctx.template scratch<S>(s.rows * branches);
-    ctx.launch(kernels::Fill<S>{dweight, s.rows * branches, S(0)});
+    ctx.launch(ops::Fill<S>{dweight, s.rows * branches, S(0)});
     std::array<Rows<S, input_width>, sizeof...(Branches)> gradients{};
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       const Selection& selected = saved.selected[N];
@@ -269,10 +272,10 @@ struct Router {
       const auto dout = ctx.template scratch_rows<output_width>(rows);
       const S* weight = saved.made.weight + N;
       if constexpr (dots_output<branch<N>>())
-        ctx.launch(kernels::GatherWeightedRows<S, output_width>{dy, selected.rows, weight, branches, dout});
+        ctx.launch(ops::GatherWeightedRows<S, output_width>{dy, selected.rows, weight, branches, dout});
       else
-        ctx.launch(kernels::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows, weight,
-                                                                 dweight + N, branches, dout});
+        ctx.launch(ops::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows, weight,
+                                                             dweight + N, branches, dout});
       if constexpr (rebases<branch<N>>()) {
         const auto in = ctx.template scratch_rows<input_width>(rows);
         compress(ctx, selected, saved.x, in);
@@ -283,7 +286,7 @@ struct Router {
         S* dots = ctx.template scratch<S>(rows);
         branch<N>::backward_with_dots(ctx, selected.sequences, dbranch, dots, gradients[N], child<N + 1>(w),
                                       child<N + 1>(g), std::get<N>(saved.parts));
-        ctx.launch(kernels::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + N, branches});
+        ctx.launch(ops::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + N, branches});
       } else {
         branch<N>::backward(ctx, selected.sequences, dbranch, gradients[N], child<N + 1>(w), child<N + 1>(g),
                             std::get<N>(saved.parts));
@@ -313,23 +316,14 @@ struct Router {
     saved_of<BoundConfigurator, S> saved{};
     const Decisions<S, branches> made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved);
     observe(ctx, child<0>(w), s, Rows<S, branches>{made.weight, 1});
-    ctx.launch(kernels::Fill<S>{y.data, output_width, S(0)});
+    ctx.launch(ops::Fill<S>{y.data, output_width, S(0)});
     const auto out = ctx.template scratch_rows<output_width>(1);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       if (made.active[N] == 0) return;
       step_module(ctx, s, x, out, child<N + 1>(w), std::get<N>(stream.parts));
-      ctx.launch(AddWeighted<S>{made.weight[N], out, y});
+      ctx.launch(ops::AddWeighted<S, output_width>{made.weight[N], out, y});
     });
   }
-
-  template <class S>
-  struct AddWeighted {
-    S weight;
-    Rows<const S, output_width> x;
-    Rows<S, output_width> y;
-    SMA_HD Index extent() const { return output_width; }
-    SMA_HD void operator()(Index j) const { y.data[j] += weight * x.data[j]; }
-  };
 
  private:
   /// The first branch that runs something, or `branches`.

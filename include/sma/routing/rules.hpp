@@ -1,6 +1,7 @@
 #pragma once
 
-#include <sma/core/config.hpp>
+#include <sma/base/config.hpp>
+#include <sma/ops/gate.hpp>
 
 /// Selection rules: which branches run, given each branch's probability. A rule is a type with
 ///
@@ -17,11 +18,6 @@
 ///
 /// A rule of yours plugs in the same way. Decisions carry no gradient; what crosses them is the estimator's business.
 namespace sma {
-
-enum class Competition {
-  each,   // every branch has a run probability of its own
-  among,  // the branches' probabilities sum to one
-};
 
 /// Sparse Modular Activation: any subset of the branches, branch i when it is likelier run than skipped. A tie skips.
 struct Independent {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <sma/core/module.hpp>
+#include <sma/module/module.hpp>
 #include <span>
 #include <utility>
 #include <vector>

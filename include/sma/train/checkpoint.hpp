@@ -3,8 +3,8 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <sma/core/network.hpp>
-#include <sma/train/safetensors.hpp>
+#include <sma/io/safetensors.hpp>
+#include <sma/network/network.hpp>
 #include <string>
 #include <vector>
 

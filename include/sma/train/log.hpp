@@ -11,12 +11,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <sma/core/config.hpp>
-#include <sma/core/error.hpp>
-#include <sma/train/atomic_file.hpp>
-#include <sma/train/number_text.hpp>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
+#include <sma/base/number_text.hpp>
+#include <sma/io/atomic_file.hpp>
+#include <sma/io/safetensors.hpp>
 #include <sma/train/run_lock.hpp>
-#include <sma/train/safetensors.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>

@@ -3,67 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <sma/core/context.hpp>
-#include <sma/core/network.hpp>
+#include <sma/device/context.hpp>
+#include <sma/network/network.hpp>
+#include <sma/ops/cross_entropy.hpp>
+#include <sma/ops/sums.hpp>
 #include <span>
 #include <string>
 
 namespace sma {
-
-inline namespace SMA_ISA {
-namespace kernels {
-
-/// One row: loss = log sum exp(y) - y[target]; dy = scale * (softmax(y) - onehot(target)); right when target is the argmax. A row
-/// whose target is `ignored` has loss 0, gradient 0 and is not right; a row with a NaN has a NaN loss and is not right.
-template <class T, Index Classes>
-struct CrossEntropyRow {
-  Rows<const T, Classes> y;
-  Rows<T, Classes> dy;  // null: no gradient wanted
-  const std::int32_t* targets;
-  T scale;
-  double* losses;   // (rows)
-  double* correct;  // (rows)
-  bool ignores;     // whether there is a target that is ignored
-  std::int32_t ignored;
-  SMA_HD Index extent() const { return y.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* logits = y.row(i);
-    const Index target = targets[i];
-    if (ignores && targets[i] == ignored) {
-      losses[i] = 0;
-      correct[i] = 0;
-      if (dy)
-        for (Index c = 0; c < Classes; ++c) dy(i, c) = 0;
-      return;
-    }
-    Index best = 0;
-    for (Index c = 1; c < Classes; ++c) best = logits[c] > logits[best] ? c : best;
-    const T top = logits[best];
-    T sum = 0;
-    for (Index c = 0; c < Classes; ++c) sum += std::exp(logits[c] - top);
-    losses[i] = static_cast<double>(std::log(sum)) + static_cast<double>(top - logits[target]);
-    correct[i] = best == target && sum > 0 ? 1.0 : 0.0;  // the sum is NaN when a logit is
-    if (!dy) return;
-    for (Index c = 0; c < Classes; ++c)
-      dy(i, c) = scale * (std::exp(logits[c] - top) / sum - (c == target ? T(1) : T(0)));
-  }
-};
-
-/// out[0] = sum of x, in order.
-struct OrderedSum {
-  const double* x;
-  Index count;
-  double* out;
-  SMA_HD Index extent() const { return 1; }
-  SMA_HD void operator()(Index) const {
-    double total = 0;
-    for (Index i = 0; i < count; ++i) total += x[i];
-    out[0] = total;
-  }
-};
-
-}  // namespace kernels
-}  // namespace SMA_ISA
 
 /// Cross entropy in nats between logits (rows, Classes) and class numbers 0 .. Classes - 1, for `Network::accumulate` and evaluation.
 /// Rows whose target is `ignored`, where that is set, count nowhere: no loss, no gradient, no right answer.
@@ -96,10 +43,10 @@ struct CrossEntropy {
     auto* losses = ctx.template scratch<double>(y.rows);
     auto* correct = ctx.template scratch<double>(y.rows);
     auto* sums = ctx.template scratch<double>(2);
-    ctx.launch(kernels::CrossEntropyRow<S, Classes>{y, dy, device_targets, scale, losses, correct,
-                                                    ignored.has_value(), ignored.value_or(0)});
-    ctx.launch(kernels::OrderedSum{losses, y.rows, sums});
-    ctx.launch(kernels::OrderedSum{correct, y.rows, sums + 1});
+    ctx.launch(ops::CrossEntropyRow<S, Classes>{y, dy, device_targets, scale, losses, correct,
+                                                ignored.has_value(), ignored.value_or(0)});
+    ctx.launch(ops::OrderedSum{losses, y.rows, sums});
+    ctx.launch(ops::OrderedSum{correct, y.rows, sums + 1});
     double host[2];
     C::Backend::download(host, sums, sizeof(host));
     return {host[0], host[1], static_cast<double>(count(targets))};
@@ -122,14 +69,14 @@ struct CrossEntropy {
       double row_loss = 0;
       double correct = 0;
       const Rows<const S, Classes> row{y.rows.row(i), 1};
-      kernels::CrossEntropyRow<S, Classes>{row,
-                                           {},
-                                           &targets[static_cast<std::size_t>(i)],
-                                           S(0),
-                                           &row_loss,
-                                           &correct,
-                                           loss.ignored.has_value(),
-                                           loss.ignored.value_or(0)}(0);
+      ops::CrossEntropyRow<S, Classes>{row,
+                                       {},
+                                       &targets[static_cast<std::size_t>(i)],
+                                       S(0),
+                                       &row_loss,
+                                       &correct,
+                                       loss.ignored.has_value(),
+                                       loss.ignored.value_or(0)}(0);
       total.loss += row_loss;
       total.correct += correct;
     }

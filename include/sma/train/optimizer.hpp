@@ -3,78 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <sma/core/network.hpp>
+#include <sma/network/network.hpp>
+#include <sma/ops/adam.hpp>
+#include <sma/ops/sums.hpp>
 #include <span>
 
 namespace sma {
-
-inline namespace SMA_ISA {
-namespace kernels {
-
-/// partial[c] = sum of squares of chunk c of `data`, in eight sums that advance together.
-template <class T>
-struct PartialSquares {
-  const T* data;
-  Index size;
-  Index chunks;
-  double* partial;
-  SMA_HD Index extent() const { return chunks; }
-  SMA_HD void operator()(Index c) const {
-    constexpr Index kSums = 8;
-    double sums[kSums] = {};
-    Index i = size * c / chunks;
-    const Index end = size * (c + 1) / chunks;
-    for (; i + kSums <= end; i += kSums)
-      for (Index l = 0; l < kSums; ++l)
-        sums[l] += static_cast<double>(data[i + l]) * static_cast<double>(data[i + l]);
-    double total = 0;
-    for (; i < end; ++i) total += static_cast<double>(data[i]) * static_cast<double>(data[i]);
-    for (Index l = 0; l < kSums; ++l) total += sums[l];
-    partial[c] = total;
-  }
-};
-
-/// One Adam update with decoupled weight decay; `rectified` < 0 means: momentum alone, without the second moment.
-template <class T>
-struct AdamUpdate {
-  T* weight;
-  const T* gradient;
-  T* first;
-  T* second;
-  Index size;
-  T clip;  // multiplies the gradient
-  T beta1, beta2;
-  T step_size;        // lr / (1 - beta1^t)
-  T root_correction;  // sqrt(1 - beta2^t)
-  T epsilon;          // added to sqrt(v) / root_correction
-  T decay;            // 1 - lr * weight_decay
-  T rectified;        // RAdam's r_t; 1 for AdamW; < 0: no second moment
-
-  /// The same for some of the parameters.
-  [[nodiscard]] AdamUpdate part(Index begin, Index count) const {
-    AdamUpdate out = *this;
-    out.weight += begin;
-    out.gradient += begin;
-    out.first += begin;
-    out.second += begin;
-    out.size = count;
-    return out;
-  }
-  SMA_HD Index extent() const { return size; }
-  SMA_HD void operator()(Index i) const {
-    const T g = gradient[i] * clip;
-    const T m = beta1 * first[i] + (1 - beta1) * g;
-    const T v = beta2 * second[i] + (1 - beta2) * g * g;
-    first[i] = m;
-    second[i] = v;
-    T update = m;
-    if (rectified >= 0) update = rectified * m / (std::sqrt(v) / root_correction + epsilon);
-    weight[i] = weight[i] * decay - step_size * update;
-  }
-};
-
-}  // namespace kernels
-}  // namespace SMA_ISA
 
 /// Hyper-parameters of AdamW (Loshchilov and Hutter, 2019) and RAdam (Liu et al., 2020). Weight decay is decoupled and
 /// applies to every parameter. PyTorch starts from beta2 = 0.999, and AdamW from weight_decay = 0.01.
@@ -116,9 +50,8 @@ class Adam {
 
   /// Euclidean norm of the network's accumulated gradient.
   [[nodiscard]] double gradient_norm() {
-    net_.for_each_index(
-        kChunks, kernels::PartialSquares<Scalar>{net_.gradients().data(), Net::parameter_count, kChunks,
-                                                 partial_.data()});
+    net_.for_each_index(kChunks, ops::PartialSquares<Scalar>{net_.gradients().data(), Net::parameter_count,
+                                                             kChunks, partial_.data()});
     std::array<double, kChunks> host;
     partial_.download(host.data(), kChunks);
     double total = 0;
@@ -136,11 +69,11 @@ class Adam {
     const double epsilon = Rectified ? options_.epsilon / root : options_.epsilon;
     const auto s = [](double x) { return static_cast<Scalar>(x); };
     net_.for_each_index(Net::parameter_count,
-                        kernels::AdamUpdate<Scalar>{
-                            net_.parameters().data(), net_.gradients().data(), first_.data(), second_.data(),
-                            Net::parameter_count, s(clip), s(options_.beta1), s(options_.beta2),
-                            s(lr / correction1), s(root), s(epsilon), s(1.0 - lr * options_.weight_decay),
-                            s(Rectified ? rectification(t, correction2) : 1.0)});
+                        ops::AdamUpdate<Scalar>{net_.parameters().data(), net_.gradients().data(),
+                                                first_.data(), second_.data(), Net::parameter_count, s(clip),
+                                                s(options_.beta1), s(options_.beta2), s(lr / correction1),
+                                                s(root), s(epsilon), s(1.0 - lr * options_.weight_decay),
+                                                s(Rectified ? rectification(t, correction2) : 1.0)});
   }
 
   [[nodiscard]] std::span<Scalar> first_moment() {

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <sma/core/config.hpp>
+#include <sma/base/config.hpp>
 #include <string>
 
 namespace sma::detail {

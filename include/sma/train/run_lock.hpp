@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <ctime>
-#include <sma/core/config.hpp>
-#include <sma/core/error.hpp>
-#include <sma/train/atomic_file.hpp>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
+#include <sma/io/atomic_file.hpp>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -5,8 +5,8 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
-#include <sma/core/config.hpp>
-#include <sma/core/error.hpp>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
 
 namespace sma {
 

@@ -10,12 +10,12 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <sma/core/network.hpp>
+#include <sma/base/number_text.hpp>
+#include <sma/io/atomic_file.hpp>
+#include <sma/network/network.hpp>
 #include <sma/train/activation_rates.hpp>
-#include <sma/train/atomic_file.hpp>
 #include <sma/train/checkpoint.hpp>
 #include <sma/train/log.hpp>
-#include <sma/train/number_text.hpp>
 #include <sma/train/progress.hpp>
 #include <sma/train/run_lock.hpp>
 #include <sma/train/trainer_options.hpp>

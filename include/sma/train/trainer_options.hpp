@@ -5,9 +5,9 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <sma/core/context.hpp>
-#include <sma/core/error.hpp>
-#include <sma/train/number_text.hpp>
+#include <sma/base/error.hpp>
+#include <sma/base/number_text.hpp>
+#include <sma/device/context.hpp>
 #include <sma/train/optimizer.hpp>
 #include <sma/train/schedule.hpp>
 #include <string>

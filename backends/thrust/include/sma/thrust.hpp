@@ -5,14 +5,16 @@
 /// before the compiler's own, which may hold an older Thrust.
 ///
 /// A kernel runs in its plain form, one index a thread, but for
-///   compaction.hpp   CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence; ExtractRows
-///   reductions.hpp   ColumnSum, OrderedSum: blocks of rows; RouterMetrics: a thread a sequence
+///   compress.hpp     CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence; ExtractRows
+///   sums.hpp         ColumnSum, OrderedSum: blocks of rows
+///   auxiliary.hpp    RouterMetrics: a thread a sequence
 /// Matrix products, the EMA's recurrence and attention have no form of their own yet.
 
 // The parts refuse to be included by themselves.
 #define SMA_THRUST_WHOLE
 
 #include <sma/thrust/backend.hpp>
-#include <sma/thrust/compaction.hpp>
-#include <sma/thrust/reductions.hpp>
+#include <sma/thrust/ops/auxiliary.hpp>
+#include <sma/thrust/ops/compress.hpp>
+#include <sma/thrust/ops/sums.hpp>
 #include <sma/thrust/systems.hpp>

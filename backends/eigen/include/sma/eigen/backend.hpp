@@ -3,7 +3,7 @@
 #include <Eigen/Core>
 #include <cstddef>
 #include <cstring>
-#include <sma/core/context.hpp>
+#include <sma/device/context.hpp>
 #include <sma/eigen/denormals.hpp>
 #include <sma/eigen/memory.hpp>
 #include <sma/eigen/part.hpp>

@@ -4,9 +4,9 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <sma/core/config.hpp>
-#include <sma/eigen/lanes.hpp>
+#include <sma/base/config.hpp>
 #include <sma/eigen/part.hpp>
+#include <sma/eigen/simd/lanes.hpp>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif

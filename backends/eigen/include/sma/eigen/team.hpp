@@ -8,8 +8,8 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <sma/core/config.hpp>
-#include <sma/core/error.hpp>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
 #include <sma/eigen/denormals.hpp>
 #include <sma/eigen/fiber.hpp>
 #include <sma/eigen/part.hpp>

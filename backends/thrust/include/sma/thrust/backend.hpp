@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <new>
-#include <sma/core/context.hpp>
+#include <sma/device/context.hpp>
 #include <sma/thrust/part.hpp>
 #include <sma/thrust/systems.hpp>
 

@@ -7,4 +7,4 @@
 #include <nothing>  // so that this is all that the compiler says
 #endif
 
-#include <sma/core/config.hpp>
+#include <sma/base/config.hpp>

@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstring>
-#include <sma/core/error.hpp>
+#include <sma/base/error.hpp>
 #include <sma/thrust/part.hpp>
 #include <string>
 

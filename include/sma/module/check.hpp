@@ -1,0 +1,130 @@
+#pragma once
+
+#include <sma/base/diagnostics.hpp>
+#include <sma/base/sequences.hpp>
+#include <sma/module/layout.hpp>
+
+/// Compile-time checks of a module and of what is inside it.
+namespace sma {
+
+/// False for a composition whose parts do not fit, and for whatever holds one. A composition says what is wrong when its
+/// `valid` is read; everybody else keeps silent about it then.
+template <class M>
+constexpr bool is_valid() {
+  constexpr bool own = [] {
+    if constexpr (requires { M::valid; })
+      return M::valid;
+    else
+      return true;
+  }();
+  return own && []<class... Cs>(Children<Cs...>) {
+    return (is_valid<typename Cs::module>() && ... && true);
+  }(children_of<M>{});
+}
+
+namespace detail {
+
+/// Widths of what may turn out not to be a module.
+template <class M>
+constexpr Index input_width_of() {
+  if constexpr (Module<M>)
+    return M::input_width;
+  else
+    return 0;
+}
+template <class M>
+constexpr Index output_width_of() {
+  if constexpr (Module<M>)
+    return M::output_width;
+  else
+    return 0;
+}
+
+template <class M, class C>
+constexpr bool check_own_calls() {
+  using S = typename C::Scalar;
+  using Element = input_element<M, S>;
+  if constexpr (!requires(C& ctx, const Sequences& s, Rows<const Element, M::input_width> x,
+                          Rows<S, M::output_width> y, Weights<M, S> w,
+                          saved_of<M, S>& saved) { M::forward(ctx, s, x, y, w, saved); }) {
+    static_assert(cannot_be_called<M>,
+                  "sma::Network requires every module's forward to be callable as "
+                  "M::forward(ctx, sequences, x, y, weights, saved)");
+    return false;
+  } else if constexpr (!requires(C& ctx, const Sequences& s, Rows<const S, M::output_width> dy,
+                                 Rows<Element, M::input_width> dx, Weights<M, S> w, Gradients<M, S> g,
+                                 saved_of<M, S>& saved) { M::backward(ctx, s, dy, dx, w, g, saved); }) {
+    static_assert(cannot_be_called<M>,
+                  "sma::Network requires every module's backward to be callable as "
+                  "M::backward(ctx, sequences, dy, dx, weights, gradients, saved)");
+    return false;
+  } else {
+    return true;
+  }
+}
+
+/// Whether forward and backward of M and of everything inside it take what a network in context C gives them.
+template <class M, class C>
+constexpr bool check_calls() {
+  constexpr bool children = []<class... Cs>(Children<Cs...>) {
+    return (check_calls<typename Cs::module, C>() && ... && true);
+  }(children_of<M>{});
+  if constexpr (!children)
+    return false;
+  else if constexpr (!Module<M> || requires { M::configures; })
+    return true;  // Skip, a configurator
+  else
+    return check_own_calls<M, C>();
+}
+
+/// Stands where a module should: `Network` has said so.
+struct NoModule {
+  static constexpr Index input_width = 0;
+  static constexpr Index output_width = 0;
+  static constexpr bool valid = false;
+};
+
+template <class M, class C>
+constexpr bool check_description() {
+  if constexpr (!Module<M>) {
+    static_assert(is_not_a_module<M>,
+                  "sma::Network<Description, Backend> requires 'Description' to be a Module: input_width, "
+                  "output_width, forward, backward");
+    return false;
+  } else if constexpr (!is_valid<M>()) {
+    return false;
+  } else {
+    return check_calls<canonical<M>, C>();
+  }
+}
+
+/// The innermost module that keeps M from streaming, or from being causal.
+template <class M, std::size_t N = 0>
+constexpr auto find_not_streaming() {
+  if constexpr (N == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_streamable<typename children_of<M>::template at<N>::module>())
+    return find_not_streaming<M, N + 1>();
+  else
+    return find_not_streaming<typename children_of<M>::template at<N>::module>();
+}
+template <class M, std::size_t N = 0>
+constexpr auto find_not_causal() {
+  if constexpr (N == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_causal<typename children_of<M>::template at<N>::module>())
+    return find_not_causal<M, N + 1>();
+  else
+    return find_not_causal<typename children_of<M>::template at<N>::module>();
+}
+
+}  // namespace detail
+
+/// The innermost module inside M that keeps it from streaming (M itself when each part alone would stream).
+template <class M>
+using not_streaming_part = typename decltype(detail::find_not_streaming<M>())::type;
+/// The same for being causal.
+template <class M>
+using not_causal_part = typename decltype(detail::find_not_causal<M>())::type;
+
+}  // namespace sma

@@ -1,0 +1,339 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <sma/device/buffer.hpp>
+#include <sma/device/context.hpp>
+#include <sma/module/module.hpp>
+#include <sma/module/names.hpp>
+#include <sma/network/checks.hpp>
+#include <sma/network/options.hpp>
+#include <sma/network/parameter_store.hpp>
+#include <sma/network/pass.hpp>
+#include <sma/network/stream.hpp>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace sma {
+
+/// Where a description meets a backend and a scalar type and gets data.
+///
+///     sma::Network<sma::Repeat<6, Layer>, sma::Eigen<float>> net{sma::Seed{1}};
+///     auto y = net.forward(batch);     // whole packed batch
+///     net.backward(dy);                // parameter gradients accumulate in net.gradients()
+///
+/// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
+/// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
+/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit. In inference it throws `NotFinite` for NaN and
+/// infinity in the input or in what a module makes of it, and names the first module and row; in training these go through to the
+/// loss.
+template <class Declared, Backend B>
+class Network {
+  /// False: what is wrong has been said, once, and nothing of the description is instantiated.
+  using Fits = std::bool_constant<detail::check_network<Declared, Context<B>>()>;
+  using Description = std::conditional_t<Module<Declared>, canonical<Declared>, detail::NoModule>;
+  using Store = detail::ParameterStore<Description, B>;
+  using Pass = detail::Pass<Description, B, Fits::value>;
+  using Lane = typename Pass::Lane;
+  static constexpr bool couples = Pass::couples;
+
+ public:
+  using Scalar = typename B::Scalar;
+  using BackendType = B;
+  using description = Description;
+  using Element = input_element<Description, Scalar>;
+  using Ctx = typename Pass::Ctx;
+  using Stream = NetworkStream<Description, B, Fits::value>;
+  static constexpr Index input_width = Description::input_width;
+  static constexpr Index output_width = Description::output_width;
+  static constexpr Index parameter_count = sma::parameter_count<Description>;
+  static constexpr Index trace_width = extent_of<Description>.trace;
+  /// Sequences that must stay together in one lane.
+  static constexpr Index sequence_group = Pass::sequence_group;
+
+  explicit Network(Seed seed, NetworkOptions options = {}) : store_(seed), pass_(options) {
+    settings_.seed = seed.value;
+  }
+
+  // Parameters.
+
+  /// All parameters, one contiguous buffer in the backend's memory; `parameter_entries<Description>()` says what is where.
+  [[nodiscard]] std::span<Scalar> parameters() { return {store_.weights(), kParameters}; }
+  [[nodiscard]] std::span<const Scalar> parameters() const { return {store_.weights(), kParameters}; }
+  [[nodiscard]] std::span<Scalar> gradients() { return {store_.gradients(), kParameters}; }
+  [[nodiscard]] std::span<Scalar> buffers() {
+    return {store_.buffer_values(), static_cast<std::size_t>(Store::buffers)};
+  }
+  void set_parameters(std::span<const Scalar> host) { store_.set_parameters(host); }
+  void set_buffers(std::span<const Scalar> host) { store_.set_buffers(host); }
+  void zero_gradients() {
+    for_each_index(parameter_count, ops::Fill<Scalar>{store_.gradients(), parameter_count, Scalar(0)});
+  }
+
+  /// f(0) .. f(count-1) in any order, cut among the network's threads; a kernel that has `part` is launched part by part.
+  template <class F>
+  void for_each_index(Index count, const F& f) {
+    pass_.for_each_index(count, f);
+  }
+
+  // Settings.
+
+  void training(bool on) { settings_.mode = on ? Mode::training : Mode::inference; }
+  [[nodiscard]] bool training() const { return settings_.mode == Mode::training; }
+  /// Mode, seed, step number (random masks), progress (annealing), weights of auxiliary losses.
+  [[nodiscard]] StepSettings& settings() { return settings_; }
+  [[nodiscard]] const StepSettings& settings() const { return settings_; }
+
+  // Whole sequences.
+
+  /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call; x itself is not
+  /// copied and must live, unchanged, until then. Where `trace` (rows, trace_width) is given it receives each router's weight of each
+  /// branch at each row: 0 where skipped.
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+    const auto y = run_batch(x, trace);
+    if (!training() && !finite_) refuse_not_finite(x);
+    return y;
+  }
+  /// The network keeps a temporary batch until the next one comes.
+  Output<Scalar, output_width> forward(Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    temporary_ = std::move(x);
+    return forward(std::as_const(temporary_), trace);
+  }
+  Output<Scalar, output_width> forward(const Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    return forward(Batch<Element, input_width>(x), trace);
+  }
+
+  /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
+  /// (null for token inputs). Requires a forward pass in training mode just before: backward uses up what that kept.
+  Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
+    check_gradient(dy);
+    output_gradient_.grow(pass_.output_rows() * output_width);
+    if (dy.contiguous())
+      output_gradient_.upload(dy.data, pass_.output_rows() * output_width);
+    else
+      upload_rows(dy);
+    constexpr bool wants_dx = !takes_tokens<Description>();
+    if constexpr (wants_dx) input_gradient_.grow(pass_.rows() * input_width);
+    pass_.run(couples, [&](Index lane, Index place) {
+      Lane& l = pass_.lane(lane);
+      pass_.take_turns(l, place);
+      pass_.zero_gradients(l, lane);
+      pass_.backward(l, lane, store_.all(),
+                     {output_gradient_.data() + l.first_output * output_width, l.output_rows},
+                     wants_dx ? input_gradient_.data() : nullptr);
+    });
+    kept_ = false;
+    pass_.finish(store_.gradients());
+    if constexpr (!wants_dx) return {};
+    if constexpr (!B::host_accessible) {
+      host_input_gradient_.resize(static_cast<std::size_t>(pass_.rows() * input_width));
+      input_gradient_.download(host_input_gradient_.data(), pass_.rows() * input_width);
+      return {host_input_gradient_.data(), pass_.rows(), input_width};
+    } else {
+      return {input_gradient_.data(), pass_.rows(), input_width};
+    }
+  }
+
+  /// Forward, loss and backward of a packed batch in one go, in training mode, whatever the network's: a lane's memory is used again
+  /// by the next lane of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
+  /// returns their LossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
+  /// member, is called with all of them before anything runs.
+  /// Auxiliary losses of routers, means over the batch's sequences, count as much as the loss does: times `scale` times the number of
+  /// targets (of `loss.count(targets)`, where there is such a member). With scale = 1 / (targets of an update) micro-batches, and
+  /// shards of a batch on other machines, add up to the gradient of the whole batch.
+  /// Returns the sums over the batch, the loss times `scale`.
+  template <class Loss, class Target>
+  LossSum accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
+                     double scale) {
+    const detail::Restored restored(settings_);
+    training(true);
+    prepare(x);
+    if (static_cast<Index>(targets.size()) != pass_.output_rows())
+      throw Error("sma::Network::accumulate: found " + std::to_string(targets.size()) +
+                  " targets, expected " + std::to_string(pass_.output_rows()));
+    if constexpr (requires { loss.check(targets, output_width); }) loss.check(targets, output_width);
+    settings_.auxiliary_share = scale * static_cast<double>(counted(targets, loss));
+    pass_.run(couples, [&](Index lane, Index place) {
+      Lane& l = pass_.begin(lane, pass_.lane(couples ? lane : place), place, settings_, store_.gradients());
+      pass_.forward(l, store_.all());
+      const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
+      loss_sums_[static_cast<std::size_t>(lane)] = loss(
+          l.context, pass_.output_of(l), dy,
+          targets.subspan(static_cast<std::size_t>(l.first_output), static_cast<std::size_t>(l.output_rows)),
+          static_cast<Scalar>(scale));
+      pass_.zero_gradients(l, lane);
+      pass_.backward(l, lane, store_.all(), dy, nullptr);
+    });
+    pass_.finish(store_.gradients());
+    if constexpr (!couples) pass_.level_workers();
+    LossSum total;
+    for (Index lane = 0; lane < pass_.lanes(); ++lane) {
+      total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
+      total.correct += loss_sums_[static_cast<std::size_t>(lane)].correct;
+      total.counted += loss_sums_[static_cast<std::size_t>(lane)].counted;
+    }
+    return total;
+  }
+
+  /// What modules reported in the last pass, summed over the batch, by path.
+  [[nodiscard]] std::vector<Metric> metrics() const {
+    std::vector<Metric> out;
+    for (const TensorEntry& entry : metric_entries<Description>())
+      for (Index i = 0; i < entry.size; ++i)
+        out.push_back({entry.size == 1 ? entry.name : entry.name + "." + std::to_string(i),
+                       metric_values()[static_cast<std::size_t>(entry.offset + i)]});
+    return out;
+  }
+  [[nodiscard]] std::span<const double> metric_values() const { return pass_.metrics(); }
+
+  /// Bytes of activations, saved state and workspace held for reuse.
+  [[nodiscard]] std::size_t workspace_bytes() const { return pass_.workspace_bytes(); }
+
+  // Streaming.
+
+  /// A stream whose first step is time `start`.
+  [[nodiscard]] Stream stream(Position start = 0) const {
+    Stream stream;
+    stream.reset(start);
+    return stream;
+  }
+
+  /// One time step of one stream: x (input_width) in, y (output_width) out, O(1) in time and memory, no allocation once
+  /// each branch of its routers has run. Only for causal, streamable descriptions. Reads the network and writes the stream alone; a
+  /// stream that has begun keeps to its network, and to the parameters that this had then.
+  /// Throws `NotFinite` for NaN and infinity: in x, and the stream is as it was; in what a module makes of it, and the stream is lost
+  /// until it is reset.
+  void step(Stream& stream, std::span<const Element, static_cast<std::size_t>(input_width)> x,
+            std::span<Scalar, static_cast<std::size_t>(output_width)> y) const
+    requires(B::host_accessible)
+  {
+    check_tokens(x.data(), 1);
+    stream.step(this, settings_, store_.all(), x.data(), y.data());
+  }
+
+ private:
+  static constexpr auto kParameters = static_cast<std::size_t>(parameter_count);
+
+  void prepare(const Batch<Element, input_width>& x) {
+    kept_ = false;
+    check_tokens(x.values().data(), static_cast<Index>(x.values().size()));
+    pass_.prepare(x);
+    settings_.batch_sequences = std::max<Index>(pass_.sequences(), 1);
+    loss_sums_.resize(static_cast<std::size_t>(pass_.most_lanes()));
+    pass_.clear_metrics();
+  }
+
+  Output<Scalar, output_width> run_batch(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
+    if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
+      throw Error("sma::Network::forward: found a trace of " + std::to_string(trace.size()) +
+                  " numbers, expected " + std::to_string(x.rows() * trace_width));
+    prepare(x);
+    if (!trace.empty()) {
+      trace_.grow(x.rows() * trace_width);
+      trace_.fill(Scalar(0));
+    }
+    finite_ = true;
+    pass_.run(couples && training(), [&](Index lane, Index place) {
+      Lane& l = pass_.begin(lane, pass_.lane(lane), place, settings_, store_.gradients());
+      l.context.trace = trace.empty() ? nullptr : trace_.data();
+      pass_.forward(l, store_.all());
+      if (B::host_accessible && !training() && !pass_.is_finite(l)) finite_ = false;
+    });
+    kept_ = training();
+    pass_.finish(nullptr);
+    const Index rows = pass_.output_rows();
+    const Scalar* host = pass_.output().data();
+    if constexpr (!B::host_accessible) {
+      host_output_.resize(static_cast<std::size_t>(rows * output_width));
+      pass_.output().download(host_output_.data(), rows * output_width);
+      host = host_output_.data();
+      if (!training())
+        finite_ = detail::all_finite(host, rows * output_width) &&
+                  (takes_tokens<Description>() || all_finite_input(x));
+    }
+    if (!trace.empty()) trace_.download(trace.data(), x.rows() * trace_width);
+    return {{host, rows, output_width}, rows};
+  }
+
+  static bool all_finite_input([[maybe_unused]] const Batch<Element, input_width>& x) {
+    if constexpr (takes_tokens<Description>())
+      return true;
+    else
+      return detail::all_finite(x.values().data(), static_cast<Index>(x.values().size()));
+  }
+
+  /// Names what in a pass in inference was not finite: the input, or the first module, which another pass finds.
+  [[noreturn]] SMA_NOINLINE SMA_RARE void refuse_not_finite(const Batch<Element, input_width>& x) {
+    if constexpr (!takes_tokens<Description>())
+      detail::refuse_input(x.sequences(), x.values().data(), input_width);
+    std::vector<Watch> watches(static_cast<std::size_t>(pass_.most_lanes()));
+    const auto look = [&](bool on) {
+      for (Index lane = 0; lane < pass_.most_lanes(); ++lane)
+        pass_.lane(lane).context.watch = on ? &watches[static_cast<std::size_t>(lane)] : nullptr;
+    };
+    try {
+      look(true);
+      run_batch(x, {});
+      look(false);
+    } catch (...) {
+      look(false);
+      throw;
+    }
+    Watch first;
+    for (const Watch& watch : watches)
+      if (watch.instance >= 0 && (first.instance < 0 || watch.row < first.row)) first = watch;
+    detail::refuse_output(detail::module_table<Description>, x.sequences(), first);
+  }
+
+  /// Targets that count.
+  template <class Target, class Loss>
+  static Index counted(std::span<const Target> targets, const Loss& loss) {
+    if constexpr (requires { loss.count(targets); })
+      return loss.count(targets);
+    else
+      return static_cast<Index>(targets.size());
+  }
+
+  /// Rows that do not follow each other.
+  SMA_NOINLINE SMA_RARE void upload_rows(Rows<const Scalar, output_width> dy) {
+    std::vector<Scalar> packed;
+    packed.reserve(static_cast<std::size_t>(dy.rows * output_width));
+    for (Index i = 0; i < dy.rows; ++i) packed.insert(packed.end(), dy.row(i), dy.row(i) + output_width);
+    output_gradient_.upload(packed.data(), dy.rows * output_width);
+  }
+
+  void check_gradient(Rows<const Scalar, output_width> dy) const {
+    const Index expected = pass_.output_rows();
+    if (!kept_)
+      throw Error("sma::Network::backward: expected a forward pass in training mode just before, found none");
+    if (dy.rows != expected)
+      throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
+                  std::to_string(expected));
+    if (!dy && expected > 0)
+      throw Error("sma::Network::backward: found null rows, expected " + std::to_string(expected) +
+                  " rows of the loss's gradient");
+  }
+
+  void check_tokens([[maybe_unused]] const Element* x, [[maybe_unused]] Index count) const {
+    if constexpr (takes_tokens<Description>())
+      detail::check_tokens(x, count, detail::first_vocabulary<Description>());
+  }
+
+  StepSettings settings_;
+  Store store_;
+  Pass pass_;
+  std::vector<LossSum> loss_sums_;                   // (lanes)
+  bool kept_ = false;                                // the last pass was a forward pass in training mode
+  detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
+  detail::DeviceBuffer<B, Scalar> input_gradient_;   // (rows, input_width)
+  detail::DeviceBuffer<B, Scalar> trace_;            // (rows, trace_width)
+  std::vector<Scalar> host_output_;
+  std::vector<Scalar> host_input_gradient_;
+  Batch<Element, input_width> temporary_;
+  std::atomic<bool> finite_{true};  // input and output of the last pass in inference
+};
+
+}  // namespace sma
