@@ -20,6 +20,7 @@
 
 #include <sma/base/error.hpp>
 #include <sma/io/atomic_file.hpp>
+#include <support/files.hpp>
 
 namespace {
 
@@ -49,34 +50,11 @@ extern "C" int rename(const char* from, const char* to) noexcept {
 
 namespace {
 
+using files::content_of;
+using files::Directory;
+using files::message_of;
+using files::put;
 namespace fs = std::filesystem;
-
-/// A new directory, removed at the end.
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "atomic_file_test.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Directory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-
-  [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator(path_)) found.push_back(entry.path().filename().string());
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-
- private:
-  fs::path path_;
-};
 
 /// Files cannot grow beyond `bytes`: writes first come back short, then fail.
 class FileSizeLimit {
@@ -97,26 +75,6 @@ class FileSizeLimit {
   rlimit old_{};
   sighandler_t handler_;
 };
-
-std::string content_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-void put(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
-
-/// The error's line, "" when the action succeeds.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const sma::Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 bool has(const std::string& text, const std::string& part) {
   INFO(text);
@@ -194,7 +152,7 @@ TEST_CASE("a full disk is an error that names the file, the bytes and the reason
   const sma::detail::Descriptor full(::open("/dev/full", O_WRONLY));
   if (full.get() < 0) return;
   const std::string message =
-      error_of([&] { sma::detail::write_all(full.get(), "0123456789", 10, "model.bin"); });
+      message_of([&] { sma::detail::write_all(full.get(), "0123456789", 10, "model.bin"); });
   CHECK(message == "model.bin: write failed after 0 of 10 bytes: No space left on device");
 }
 
@@ -207,11 +165,11 @@ TEST_CASE("a write that comes back short and then fails leaves the old target an
   std::string message;
   {
     const FileSizeLimit limit(4096);
-    message = error_of([&] { file.write(content.data(), content.size()); });
+    message = message_of([&] { file.write(content.data(), content.size()); });
   }
   CHECK(has(message, path + ": write failed after 4096 of 10000 bytes: "));
   CHECK(directory.names() == std::vector<std::string>{"a.bin"});
-  CHECK(has(error_of([&] { file.commit(); }),
+  CHECK(has(message_of([&] { file.commit(); }),
             path + ": commit failed: found a file that is committed or has failed"));
   CHECK(content_of(path) == "old");
 }
@@ -221,24 +179,24 @@ TEST_CASE("writing or committing after the commit is an error") {
   const std::string path = directory.file("a.bin");
   sma::AtomicFile file(path);
   file.commit();
-  CHECK(has(error_of([&] { file.write("x", 1); }), "write failed: found a file that is committed"));
-  CHECK(has(error_of([&] { file.commit(); }), "commit failed: found a file that is committed"));
+  CHECK(has(message_of([&] { file.write("x", 1); }), "write failed: found a file that is committed"));
+  CHECK(has(message_of([&] { file.commit(); }), "commit failed: found a file that is committed"));
   CHECK(fs::exists(path));
 }
 
 TEST_CASE("an open that fails names the file and the reason") {
   const Directory directory;
   const std::string path = directory.file("absent/a.bin");
-  const std::string message = error_of([&] { const sma::AtomicFile file(path); });
+  const std::string message = message_of([&] { const sma::AtomicFile file(path); });
   CHECK(has(message, path + ": open of '" + path + ".tmp."));
   CHECK(has(message, "failed: No such file or directory"));
 }
 
 TEST_CASE("a target that is a directory or a device is refused") {
   const Directory directory;
-  CHECK(has(error_of([&] { const sma::AtomicFile file(directory.file(".")); }),
+  CHECK(has(message_of([&] { const sma::AtomicFile file(directory.file(".")); }),
             "expected a regular file or none"));
-  CHECK(has(error_of([&] { const sma::AtomicFile file("/dev/null"); }),
+  CHECK(has(message_of([&] { const sma::AtomicFile file("/dev/null"); }),
             "/dev/null: found a directory or device, expected a regular file or none"));
 }
 
@@ -248,7 +206,7 @@ TEST_CASE("a rename that fails is an error and leaves no temporary") {
   sma::AtomicFile file(path);
   file.write("x", 1);
   fs::create_directory(path);
-  const std::string message = error_of([&] { file.commit(); });
+  const std::string message = message_of([&] { file.commit(); });
   CHECK(has(message, path + ": rename of '" + file.temporary() + "' failed: Is a directory"));
   CHECK(directory.names() == std::vector<std::string>{"a.bin"});
 }
@@ -258,7 +216,7 @@ TEST_CASE("an fsync that fails is an error") {
   REQUIRE(::pipe(ends.data()) == 0);
   const sma::detail::Descriptor reader(ends[0]);
   const sma::detail::Descriptor writer(ends[1]);
-  CHECK(error_of([&] { sma::detail::sync_file(writer.get(), "a\nb"); }) ==
+  CHECK(message_of([&] { sma::detail::sync_file(writer.get(), "a\nb"); }) ==
         "a\\x0ab: fsync failed: Invalid argument");
 }
 
@@ -327,7 +285,7 @@ TEST_CASE("a concurrent removal of stale temporaries takes none from a living wr
   std::string failure;
   std::thread writer([&] {
     for (int i = 0; i < 5000 && failure.empty(); ++i) {
-      failure = error_of([&] {
+      failure = message_of([&] {
         sma::AtomicFile file(path);
         file.write("content", 7);
         if (!fs::exists(file.temporary())) throw sma::Error("the temporary is gone");

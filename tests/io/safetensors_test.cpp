@@ -19,45 +19,17 @@
 
 #include <sma/base/error.hpp>
 #include <sma/io/safetensors.hpp>
+#include <support/files.hpp>
 
 namespace {
 
+using files::content_of;
+using files::Directory;
+using files::message_of;
+using files::put;
 namespace fs = std::filesystem;
 using Shape = std::vector<std::int64_t>;
 using namespace std::string_literals;
-
-/// A new directory, removed at the end.
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "safetensors_test.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Directory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-
-  [[nodiscard]] std::string file(const std::string& name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::size_t size() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path path_;
-};
-
-std::string content_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-void put(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
 
 template <class T>
 std::string bytes_of(const std::vector<T>& values) {
@@ -71,17 +43,6 @@ std::string assemble(const std::string& header, const std::string& data) {
   return bytes_of(std::vector<std::uint64_t>{header.size()}) + header + data;
 }
 
-/// The error's line, "" when the action succeeds.
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const sma::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 /// Opens a file of these bytes.
 sma::SafetensorsFile open_bytes(const Directory& directory, const std::string& bytes) {
   put(directory.file("f"), bytes);
@@ -91,7 +52,7 @@ sma::SafetensorsFile open_bytes(const Directory& directory, const std::string& b
 /// Opening these bytes must fail with one line that begins with the path and holds all parts in order.
 void check_refused(const std::string& bytes, const std::vector<std::string>& parts) {
   const Directory directory;
-  const std::string message = error_of([&] { open_bytes(directory, bytes); });
+  const std::string message = message_of([&] { open_bytes(directory, bytes); });
   INFO(message);
   CHECK(message.starts_with(directory.file("f") + ": "));
   CHECK(message.find('\n') == std::string::npos);
@@ -164,8 +125,8 @@ std::string valid_bytes(const Directory& directory) {
 void read_everything(const sma::SafetensorsFile& file) {
   for (const std::string& name : file.names()) {
     static_cast<void>(file.bytes(name));
-    static_cast<void>(error_of([&] { static_cast<void>(file.read<double>(name)); }));
-    static_cast<void>(error_of([&] { static_cast<void>(file.read<std::int16_t>(name)); }));
+    static_cast<void>(message_of([&] { static_cast<void>(file.read<double>(name)); }));
+    static_cast<void>(message_of([&] { static_cast<void>(file.read<std::int16_t>(name)); }));
   }
 }
 
@@ -218,7 +179,7 @@ TEST_CASE("F16 and BF16 read as the numbers that they encode") {
                             std::numeric_limits<double>::infinity()});
   CHECK(file.read<float>("brain") ==
         std::vector<float>{0, 1, -2, std::numeric_limits<float>::infinity(), 0.10009765625F});
-  CHECK(error_of([&] { static_cast<void>(file.read<int>("half")); }).find("found 65504") ==
+  CHECK(message_of([&] { static_cast<void>(file.read<int>("half")); }).find("found 65504") ==
         std::string::npos);
 }
 
@@ -273,7 +234,7 @@ TEST_CASE("the writer's bytes are exactly these, and equal input gives equal byt
   CHECK(bytes == assemble(padded, bytes_of(std::vector<double>{0.5}) +
                                       bytes_of(std::vector<float>{1.5F, -2}) + "\x09"));
   CHECK(write("g") == bytes);
-  CHECK(directory.size() == 2);
+  CHECK(directory.names().size() == 2);
 }
 
 TEST_CASE(
@@ -371,24 +332,24 @@ TEST_CASE("reading converts between dtypes and refuses what does not fit") {
   const auto check = [&](const std::string& message, const std::string& expected) {
     CHECK(message == directory.file("f") + ": tensor " + expected);
   };
-  check(error_of([&] { static_cast<void>(file.read<std::uint8_t>("v1")); }),
+  check(message_of([&] { static_cast<void>(file.read<std::uint8_t>("v1")); }),
         "'v1': found -2 at element 0 of F64, expected a value that U8 holds exactly");
-  check(error_of([&] { static_cast<void>(file.read<std::uint8_t>("v2")); }),
+  check(message_of([&] { static_cast<void>(file.read<std::uint8_t>("v2")); }),
         "'v2': found 300 at element 0 of F64, expected a value that U8 holds exactly");
-  check(error_of([&] { static_cast<void>(file.read<int>("v3")); }),
+  check(message_of([&] { static_cast<void>(file.read<int>("v3")); }),
         "'v3': found 0.5 at element 0 of F64, expected a value that I32 holds exactly");
-  check(error_of([&] { static_cast<void>(file.read<std::int64_t>("v4")); }),
+  check(message_of([&] { static_cast<void>(file.read<std::int64_t>("v4")); }),
         "'v4': found 1e+30 at element 0 of F64, expected a value that I64 holds exactly");
-  CHECK(error_of([&] { static_cast<void>(file.read<std::int64_t>("v5")); }).find("found nan") !=
+  CHECK(message_of([&] { static_cast<void>(file.read<std::int64_t>("v5")); }).find("found nan") !=
         std::string::npos);
-  check(error_of([&] { static_cast<void>(file.read<std::int64_t>("large")); }),
+  check(message_of([&] { static_cast<void>(file.read<std::int64_t>("large")); }),
         "'large': found 18446744073709551615 at element 0 of U64, expected a value that I64 holds exactly");
-  CHECK(error_of([&] { static_cast<void>(file.read<std::int64_t>("edge")); }).find("'edge'") !=
+  CHECK(message_of([&] { static_cast<void>(file.read<std::int64_t>("edge")); }).find("'edge'") !=
         std::string::npos);
-  check(error_of([&] { static_cast<void>(file.read<float>("two")); }),
+  check(message_of([&] { static_cast<void>(file.read<float>("two")); }),
         "'two': found 2 at element 0 of BOOL, expected 0 or 1, which F32 holds exactly");
   bool flag = false;
-  check(error_of([&] { file.read_into("v2", &flag, {}); }),
+  check(message_of([&] { file.read_into("v2", &flag, {}); }),
         "'v2': found 300 at element 0 of F64, expected a value that BOOL holds exactly");
 }
 
@@ -397,11 +358,12 @@ TEST_CASE("a shape that differs is an error with both shapes") {
   valid_bytes(directory);
   const auto file = sma::SafetensorsFile::open(directory.file("valid"));
   std::vector<float> into(6);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           file.read_into("encoder.weight", into.data(), {3, 2});
         }) == directory.file("valid") +
                   ": tensor 'encoder.weight': found shape [2, 3] of F32, expected shape [3, 2]");
-  CHECK(error_of([&] { file.read_into("encoder.weight", into.data(), {}); }).ends_with("expected shape []"));
+  CHECK(
+      message_of([&] { file.read_into("encoder.weight", into.data(), {}); }).ends_with("expected shape []"));
 }
 
 TEST_CASE("a tensor that is not there is an error with its name") {
@@ -409,7 +371,7 @@ TEST_CASE("a tensor that is not there is an error with its name") {
   valid_bytes(directory);
   const auto file = sma::SafetensorsFile::open(directory.file("valid"));
   CHECK(!file.contains("absent\n"));
-  CHECK(error_of([&] { static_cast<void>(file.read<float>("absent\n")); }) ==
+  CHECK(message_of([&] { static_cast<void>(file.read<float>("absent\n")); }) ==
         directory.file("valid") +
             ": tensor 'absent\\x0a': found no tensor of this name, expected it among the file's 4");
 }
@@ -417,12 +379,12 @@ TEST_CASE("a tensor that is not there is an error with its name") {
 TEST_CASE("a file that cannot be mapped is an error") {
   const Directory directory;
   const std::string path = directory.file("absent");
-  CHECK(error_of([&] { sma::SafetensorsFile::open(path); }) ==
+  CHECK(message_of([&] { sma::SafetensorsFile::open(path); }) ==
         path + ": open failed: No such file or directory");
-  CHECK(error_of([&] { sma::SafetensorsFile::open("/dev/zero"); }) ==
+  CHECK(message_of([&] { sma::SafetensorsFile::open("/dev/zero"); }) ==
         "/dev/zero: found a directory or device, expected a safetensors file");
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-  CHECK(error_of([&] { sma::SafetensorsFile::open(path); }).ends_with("expected a safetensors file"));
+  CHECK(message_of([&] { sma::SafetensorsFile::open(path); }).ends_with("expected a safetensors file"));
 }
 
 TEST_CASE("a header length that cannot be is refused") {
@@ -638,7 +600,7 @@ TEST_CASE("a tensor of a dtype without a C++ type is read as bytes, and its neig
     CHECK(file.info("q").count() == static_cast<std::size_t>(e.count));
     const auto bytes = file.bytes("q");
     CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == data);
-    CHECK(error_of([&] { static_cast<void>(file.read<float>("q")); }) ==
+    CHECK(message_of([&] { static_cast<void>(file.read<float>("q")); }) ==
           directory.file("f") + ": tensor 'q': found dtype " + e.name +
               ", expected one that converts to F32 (this one is read as bytes alone)");
 
@@ -778,7 +740,7 @@ TEST_CASE("files are read and refused as Python's safetensors 0.8.0 does, but fo
   for (const Row& row : rows) {
     CAPTURE(row.header);
     const std::string message =
-        error_of([&] { open_bytes(directory, assemble(row.header, std::string(row.bytes, '\0'))); });
+        message_of([&] { open_bytes(directory, assemble(row.header, std::string(row.bytes, '\0'))); });
     CAPTURE(message);
     CHECK(message.empty() == (row.readers == both || row.readers == ours));
   }
@@ -789,23 +751,23 @@ TEST_CASE("the writer refuses what no reader would take") {
   sma::SafetensorsWriter writer;
   writer.add("a", {4}, values.data());
   const std::string prefix = "sma::SafetensorsWriter::add: tensor ";
-  CHECK(error_of([&] { writer.add("a", {4}, values.data()); }) ==
+  CHECK(message_of([&] { writer.add("a", {4}, values.data()); }) ==
         prefix + "'a': found a second tensor of this name, expected one");
-  CHECK(error_of([&] { writer.add("__metadata__", {4}, values.data()); }) ==
+  CHECK(message_of([&] { writer.add("__metadata__", {4}, values.data()); }) ==
         prefix + "'__metadata__': found the reserved name, expected another");
-  CHECK(error_of([&] { writer.add("\xFF", {4}, values.data()); }).find("not UTF-8") != std::string::npos);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] { writer.add("\xFF", {4}, values.data()); }).find("not UTF-8") != std::string::npos);
+  CHECK(message_of([&] {
           writer.add("b", {2, -2}, values.data());
         }).starts_with(prefix + "'b': found shape [2, -2] of F32"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           writer.add("b", {std::int64_t{1} << 62, 4}, values.data());
         }).find("2^63") != std::string::npos);
-  CHECK(error_of([&] { writer.add("b", sma::DType::F6_E2M3, {2}, values.data()); }) ==
+  CHECK(message_of([&] { writer.add("b", sma::DType::F6_E2M3, {2}, values.data()); }) ==
         prefix +
             "'b': found shape [2] of F6_E2M3, expected no negative extent, and whole bytes, less than 2^63");
-  CHECK(error_of([&] { writer.add("b", {4}, static_cast<const float*>(nullptr)); }).find("null") !=
+  CHECK(message_of([&] { writer.add("b", {4}, static_cast<const float*>(nullptr)); }).find("null") !=
         std::string::npos);
-  CHECK(error_of([&] { writer.metadata("k", "\xC3"); }) ==
+  CHECK(message_of([&] { writer.metadata("k", "\xC3"); }) ==
         "sma::SafetensorsWriter::metadata: key 'k': found text that is not UTF-8, expected UTF-8");
   const Directory directory;
   writer.write(directory.file("f"));
@@ -824,12 +786,12 @@ TEST_CASE("a write that fails leaves the old file and no temporary") {
   const rlimit limit{4096, old.rlim_max};
   const auto handler = ::signal(SIGXFSZ, SIG_IGN);
   ::setrlimit(RLIMIT_FSIZE, &limit);
-  const std::string message = error_of([&] { writer.write(path); });
+  const std::string message = message_of([&] { writer.write(path); });
   ::setrlimit(RLIMIT_FSIZE, &old);
   ::signal(SIGXFSZ, handler);
   CHECK(message.starts_with(path + ": write failed after "));
   CHECK(content_of(path) == "old");
-  CHECK(directory.size() == 1);
+  CHECK(directory.names().size() == 1);
 }
 
 TEST_CASE("flipped bytes and bits in the header give an error or a file, never more") {
@@ -848,7 +810,7 @@ TEST_CASE("flipped bytes and bits in the header give an error or a file, never m
           static_cast<char>(random() % 2 == 0 ? random() & 0xFFU
                                               : static_cast<unsigned char>(bytes[at]) ^ (1U << random() % 8));
     }
-    const std::string message = error_of([&] {
+    const std::string message = message_of([&] {
       read_everything(open_bytes(directory, bytes));
       ++opened;
     });
@@ -887,7 +849,7 @@ TEST_CASE("headers of shuffled pieces give an error or a file, never more") {
   for (int round = 0; round < 3000; ++round) {
     std::string header = "{";
     for (std::uint64_t i = random() % 12; i > 0; --i) header += pieces[random() % pieces.size()];
-    static_cast<void>(error_of([&] { read_everything(open_bytes(directory, assemble(header, "x"))); }));
+    static_cast<void>(message_of([&] { read_everything(open_bytes(directory, assemble(header, "x"))); }));
   }
 }
 
@@ -898,7 +860,7 @@ TEST_CASE("a truncated file is always refused") {
   for (int round = 0; round < 2000; ++round) {
     const std::size_t size =
         round < 64 ? valid.size() - 1 - static_cast<std::size_t>(round) : random() % valid.size();
-    const std::string message = error_of([&] { open_bytes(directory, valid.substr(0, size)); });
+    const std::string message = message_of([&] { open_bytes(directory, valid.substr(0, size)); });
     REQUIRE(message.starts_with(directory.file("f") + ": "));
   }
 }

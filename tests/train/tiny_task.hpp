@@ -1,7 +1,5 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,6 +9,7 @@
 #include <sma/sma.hpp>
 #include <sma/train/trainer.hpp>
 #include <string>
+#include <support/files.hpp>
 #include <vector>
 
 /// A classifier and a data set small enough to train in a test: is the first token equal to the last?
@@ -108,42 +107,9 @@ class Hooked {
 };
 using SmallTrainer = sma::Trainer<SmallNetwork, Hooked>;
 
-/// The message of the error that `action` throws, "" when it throws none.
-std::string message_of(const auto& action) {
-  try {
-    action();
-  } catch (const sma::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-/// A directory that is gone at the end of the test.
-class Directory {
- public:
-  Directory() {
-    static int number = 0;
-    path_ = (std::filesystem::temp_directory_path() /
-             ("seqboat_train_" + std::to_string(::getpid()) + "_" + std::to_string(number++)))
-                .string();
-    std::filesystem::create_directories(path_);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  ~Directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-inline std::string content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using files::content_of;
+using files::Directory;
+using files::message_of;
 
 inline std::vector<std::string> lines_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

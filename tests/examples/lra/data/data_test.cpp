@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,39 +8,25 @@
 #include <lra/data/mega_text.hpp>
 #include <set>
 #include <string>
+#include <support/files.hpp>
 
 namespace {
 
-/// A directory that is gone at the end of the test.
-class Directory {
+/// One with files of data in it.
+class Directory : public files::Directory {
  public:
-  Directory() {
-    static int number = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            ("seqboat_data_" + std::to_string(::getpid()) + "_" + std::to_string(number++));
-    std::filesystem::create_directories(path_);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  ~Directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
   [[nodiscard]] std::string path(const std::string& name = "") const {
-    return name.empty() ? path_.string() : (path_ / name).string();
+    return name.empty() ? files::Directory::path() : file(name);
   }
   void write(const std::string& name, const std::string& content) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << content;
+    std::filesystem::create_directories(std::filesystem::path(file(name)).parent_path());
+    files::put(file(name), content);
   }
   void write_gzip(const std::string& name, const std::string& content) const {
-    const gzFile file = gzopen(path(name).c_str(), "wb");
-    gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
-    gzclose(file);
+    const gzFile out = gzopen(file(name).c_str(), "wb");
+    gzwrite(out, content.data(), static_cast<unsigned>(content.size()));
+    gzclose(out);
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 template <class Action>
