@@ -120,8 +120,8 @@ class Network {
     pass_.run(couples, [&](Index lane, Index place) {
       Lane& l = pass_.lane(lane);
       pass_.take_turns(l, place);
-      pass_.zero_gradients(l, lane);
-      pass_.backward(l, lane, store_.all(),
+      pass_.zero_gradients(l);
+      pass_.backward(l, store_.all(),
                      {output_gradient_.data() + l.first_output * output_width, l.output_rows},
                      wants_dx ? input_gradient_.data() : nullptr);
     });
@@ -159,13 +159,14 @@ class Network {
     pass_.run(couples, [&](Index lane, Index place) {
       Lane& l = pass_.begin(lane, pass_.lane(couples ? lane : place), place, settings_, store_.gradients());
       pass_.forward(l, store_.all());
+      const Rows<const Scalar, output_width> y = pass_.output_of(l);
       const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
       loss_sums_[static_cast<std::size_t>(lane)] = loss(
-          l.context, pass_.output_of(l), dy,
+          l.context, y, dy,
           targets.subspan(static_cast<std::size_t>(l.first_output), static_cast<std::size_t>(l.output_rows)),
           static_cast<Scalar>(scale));
-      pass_.zero_gradients(l, lane);
-      pass_.backward(l, lane, store_.all(), dy, nullptr);
+      pass_.zero_gradients(l);
+      pass_.backward(l, store_.all(), dy, nullptr);
     });
     pass_.finish(store_.gradients());
     if constexpr (!couples) pass_.level_workers();

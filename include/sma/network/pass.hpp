@@ -89,7 +89,7 @@ class Pass {
   /// (output rows, output_width), in the backend's memory.
   [[nodiscard]] const DeviceBuffer<B, Scalar>& output() const { return output_; }
   /// A lane's rows of it.
-  [[nodiscard]] Rows<const Scalar, output_width> output_of(const Lane& l) const {
+  [[nodiscard]] Rows<Scalar, output_width> output_of(const Lane& l) const {
     return {output_.data() + l.first_output * output_width, l.output_rows};
   }
 
@@ -97,7 +97,7 @@ class Pass {
   [[nodiscard]] bool is_finite(const Lane& l) const {
     if constexpr (!takes_tokens<Description>())
       if (!detail::all_finite(l.x.data, l.x.rows * input_width)) return false;
-    return detail::all_finite(output_.data() + l.first_output * output_width, l.output_rows * output_width);
+    return detail::all_finite(output_of(l).data, l.output_rows * output_width);
   }
 
   [[nodiscard]] std::size_t workspace_bytes() const {
@@ -202,7 +202,7 @@ class Pass {
     l.context.settings = settings;
     l.context.reducer = team_.reducer(cut_.lanes());
     l.context.lane = lane;
-    l.context.turns = &scratch_[static_cast<std::size_t>(place)];
+    take_turns(l, place);
     l.context.trace = nullptr;
     l.context.trace_columns = extent_of<Description>.trace;
     l.context.own_gradients = lane_gradients_.data() + lane * parameter_count;
@@ -213,30 +213,24 @@ class Pass {
 
   SMA_NOINLINE void forward(Lane& l, Weights<Description, Scalar> w) {
     auto scope = scope_of<Description>(l.context);
-    w.metric_data = lane_metrics_.data() + l.context.lane * metric_count;
+    w.metric_data = metrics_of_lane(l);
     l.context.launch(ops::Fill<double>{w.metric_data, metric_count, 0.0});
-    if constexpr (fits)
-      Description::forward(
-          l.context, l.sequences, l.x,
-          Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows}, w,
-          l.saved);
-    if constexpr (sequences_per_output<Description>() == 0)
-      observe(l.context, w, l.sequences,
-              Rows<Scalar, output_width>{output_.data() + l.first_output * output_width, l.output_rows});
+    const Rows<Scalar, output_width> y = output_of(l);
+    if constexpr (fits) Description::forward(l.context, l.sequences, l.x, y, w, l.saved);
+    if constexpr (sequences_per_output<Description>() == 0) observe(l.context, w, l.sequences, y);
   }
 
-  SMA_NOINLINE void zero_gradients(Lane& l, Index lane) {
-    Scalar* own = lane_gradients_.data() + lane * parameter_count;
+  SMA_NOINLINE void zero_gradients(Lane& l) {
     for_each_left([&](Index begin, Index count) {
-      l.context.launch(ops::Fill<Scalar>{own + begin, count, Scalar(0)});
+      l.context.launch(ops::Fill<Scalar>{l.context.own_gradients + begin, count, Scalar(0)});
     });
   }
 
-  SMA_NOINLINE void backward(Lane& l, Index lane, Weights<Description, Scalar> w,
-                             Rows<const Scalar, output_width> dy, Scalar* input_gradient) {
+  SMA_NOINLINE void backward(Lane& l, Weights<Description, Scalar> w, Rows<const Scalar, output_width> dy,
+                             Scalar* input_gradient) {
     auto scope = scope_of<Description>(l.context);
-    w.metric_data = lane_metrics_.data() + l.context.lane * metric_count;
-    const Gradients<Description, Scalar> g{lane_gradients_.data() + lane * parameter_count};
+    w.metric_data = metrics_of_lane(l);
+    const Gradients<Description, Scalar> g{l.context.own_gradients};
     if constexpr (!fits) {
       return;
     } else if constexpr (takes_tokens<Description>()) {
@@ -252,15 +246,14 @@ class Pass {
 
   /// Sums what the lanes left, in lane order; gradients unless null.
   SMA_NOINLINE void finish(Scalar* gradients) {
-    constexpr Index metrics = metric_count;
-    if (metrics > 0) {
-      host_metrics_.resize(static_cast<std::size_t>(cut_.lanes() * metrics));
-      lane_metrics_.download(host_metrics_.data(), cut_.lanes() * metrics);
+    if (metric_count > 0) {
+      host_metrics_.resize(static_cast<std::size_t>(cut_.lanes() * metric_count));
+      lane_metrics_.download(host_metrics_.data(), cut_.lanes() * metric_count);
       std::fill(metrics_.begin(), metrics_.end(), 0.0);
       for (Index lane = 0; lane < cut_.lanes(); ++lane)
-        for (Index i = 0; i < metrics; ++i)
+        for (Index i = 0; i < metric_count; ++i)
           metrics_[static_cast<std::size_t>(i)] +=
-              host_metrics_[static_cast<std::size_t>(lane * metrics + i)];
+              host_metrics_[static_cast<std::size_t>(lane * metric_count + i)];
     }
     if (gradients == nullptr) return;
     for_each_left([&](Index begin, Index count) {
@@ -273,6 +266,11 @@ class Pass {
   void take_turns(Lane& l, Index place) { l.context.turns = &scratch_[static_cast<std::size_t>(place)]; }
 
  private:
+  /// Where a lane's modules report.
+  [[nodiscard]] double* metrics_of_lane(const Lane& l) const {
+    return lane_metrics_.data() + l.context.lane * metric_count;
+  }
+
   /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
   [[nodiscard]] bool sums_on_the_way() const { return couples && Ctx::sums_gradients && cut_.lanes() > 1; }
   /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.

@@ -73,7 +73,6 @@ class NetworkStream {
     std::destroy_at(data);
     std::construct_at(data);
     state_->time = start;
-    state_->start = start;
   }
   /// The time of the next step: steps taken, where the stream began at 0.
   [[nodiscard]] Position time() const { return state_->time; }
@@ -85,7 +84,6 @@ class NetworkStream {
   struct Data {
     stream_of<Description, Scalar> modules{};
     Position time = 0;
-    Position start = 0;
     std::int32_t offsets[2] = {0, 1};
     std::int32_t id = 0;
     const void* network = nullptr;  // whose steps these are
@@ -133,8 +131,7 @@ class NetworkStream {
     if (state.network != nullptr && state.network != network)
       throw Error(
           "sma::Network::step: found a stream of another network, expected one of this network's, or one "
-          "that "
-          "was reset");
+          "that was reset");
     if constexpr (!takes_tokens<Description>())
       if (!detail::all_finite(x, input_width)) refuse_row(state, x);
   }
