@@ -144,9 +144,9 @@ struct GatedAttention {
       const auto gated = ctx.template scratch_rows<ValueWidth>(count);
       ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g.block(queries.begin, count),
                                                        gate(parts.inner).block(queries.begin, count), gated});
-      const auto out = sma::child<1>(w);
-      sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out.data,
-                               out.data + Width * ValueWidth, y.block(b.begin, count));
+      const auto out = sma::child<"h_proj">(w);
+      sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out["weight"_p].data,
+                               out["bias"_p].data, y.block(b.begin, count));
     });
   }
 
@@ -228,8 +228,8 @@ struct GatedAttention {
     ctx.launch(sma::ops::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
         now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
-    const auto out = sma::child<1>(w);
-    sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out.data, out.data + Width * ValueWidth,
+    const auto out = sma::child<"h_proj">(w);
+    sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out["weight"_p].data, out["bias"_p].data,
                              y);
     ++stream.steps;
   }
@@ -239,8 +239,8 @@ struct GatedAttention {
   template <class C, class S>
   static void mix(C& ctx, sma::Rows<const S, Width> x, const sma::Weights<GatedAttention, S>& w,
                   sma::Rows<S, inner_width> mixed) {
-    const auto weights = sma::child<0>(w);
-    sma::ops::linear_forward(ctx, x, weights.data, weights.data + inner_width * Width, mixed);
+    const auto weights = sma::child<"mx_proj">(w);
+    sma::ops::linear_forward(ctx, x, weights["weight"_p].data, weights["bias"_p].data, mixed);
   }
 
   /// Rows of the batch that meet a row lie at most so far from it.
@@ -290,12 +290,12 @@ struct GatedAttention {
                             const sma::Gradients<GatedAttention, S>& dw, sma::Rows<S, ValueWidth> g,
                             sma::Rows<S, ValueWidth> r, sma::Rows<S, ValueWidth> dg,
                             sma::Rows<S, ValueWidth> gated) {
-    const auto out = sma::child<1>(w);
-    const auto dout = sma::child<1>(dw);
-    const S* bias = out.data + Width * ValueWidth;
+    const auto out = sma::child<"h_proj">(w);
+    const auto dout = sma::child<"h_proj">(dw);
+    const S* bias = out["bias"_p].data;
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, r, gated});
-    sma::ops::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out.data, dout.data,
-                              dout.data + Width * ValueWidth, dg);
+    sma::ops::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out["weight"_p].data,
+                              dout["weight"_p].data, dout["bias"_p].data, dg);
     if (dots != nullptr) ctx.launch(sma::ops::LinearDots<S, ValueWidth, Width>{gated, dg, dy, bias, dots});
     ctx.launch(sma::ops::GateBackward<S, ValueWidth>{g, r, dg});
   }
@@ -310,23 +310,23 @@ struct GatedAttention {
     drop_again(ctx, saved, first, dv, dv);
     rotate(ctx, s.positions + first, dq, dk, S(-1));
     const auto z = query(inner);
-    S* dgamma = g.data;
-    S* dbeta = g.data + 2 * QueryWidth;
+    S* dgamma = g["gamma"_p].data;
+    S* dbeta = g["beta"_p].data;
     using Product = sma::ops::ProductTerm<S, QueryWidth>;
     using Element = sma::ops::ElementTerm<S, QueryWidth>;
     using Sums = sma::ops::ColumnSums<S, QueryWidth, Product, Element>;
     ctx.launch(Sums{dq.rows, Product{dq, z}, Element{dq}, dgamma, dbeta});
     ctx.launch(Sums{dk.rows, Product{dk, z}, Element{dk}, dgamma + QueryWidth, dbeta + QueryWidth});
-    ctx.launch(sma::ops::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w.data, z});
+    ctx.launch(sma::ops::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w["gamma"_p].data, z});
     const auto dmixed = saved.mixed.block(first, dq.rows);
     constexpr Index before = QueryWidth + ValueWidth;
     const auto in_front = dmixed.template columns<before>(0);
     ctx.launch(sma::ops::MultiplyRows<S, before>{inner.template columns<before>(0), in_front, in_front});
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{dv, value(dmixed), value(dmixed)});
-    const auto mix = sma::child<0>(w);
-    const auto dmix = sma::child<0>(g);
+    const auto mix = sma::child<"mx_proj">(w);
+    const auto dmix = sma::child<"mx_proj">(g);
     sma::ops::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(first, dq.rows),
-                              mix.data, dmix.data, dmix.data + inner_width * Width, dx);
+                              mix["weight"_p].data, dmix["weight"_p].data, dmix["bias"_p].data, dx);
   }
 
   template <class C>
@@ -351,8 +351,8 @@ struct GatedAttention {
   template <class C, class S>
   static void make_queries_and_keys(C& ctx, const sma::Position* positions,
                                     const sma::Weights<GatedAttention, S>& w, const Parts<S>& parts) {
-    ctx.launch(sma::ops::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w.data, w.data + 2 * QueryWidth,
-                                                       parts.q, parts.k});
+    ctx.launch(sma::ops::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w["gamma"_p].data,
+                                                       w["beta"_p].data, parts.q, parts.k});
     rotate(ctx, positions, parts.q, parts.k, S(1));
   }
   template <class C, class S>
@@ -378,7 +378,7 @@ struct GatedAttention {
   }
   template <class Owner>
   static auto table(const Owner& owner) {
-    return PositionKind::Table::size > 0 ? owner.data + 4 * QueryWidth : nullptr;
+    return owner.or_null(sma::ParameterName<PositionKind::parameter>{});
   }
   template <class S>
   static Problem<S> problem(const sma::Sequences& s, const sma::Weights<GatedAttention, S>& w,

@@ -6,6 +6,7 @@
 namespace seqboat {
 
 using sma::Index;
+using namespace sma::literals;  // "name"_p
 
 /// What attention looks at: `Window<W>`, the last W active elements (and the next W when bidirectional), or `Full`.
 template <Index W>

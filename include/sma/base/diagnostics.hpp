@@ -83,6 +83,10 @@ struct Changes;
 template <class... What>
 inline constexpr bool changes_composition = false;
 template <class... What>
+inline constexpr bool no_parameter_of_this_name = false;
+template <class... What>
+inline constexpr bool no_child_of_this_name = false;
+template <class... What>
 inline constexpr bool cannot_learn = false;
 template <class... What>
 inline constexpr bool shards_do_not_meet = false;

@@ -65,14 +65,14 @@ struct TiedEmbedding {
                       Weights<TiedEmbedding, S> w, Saved<S>& saved) {
     const auto embedded = ctx.template keep_rows<width>(s.rows);
     saved.features = ctx.template keep_rows<width>(s.rows);
-    Embedding::forward(ctx, s, x, embedded, child<0>(w), saved.embedding);
-    observe(ctx, child<0>(w), s, embedded);
+    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), saved.embedding);
+    observe(ctx, child<"embed_tokens">(w), s, embedded);
     {
       auto scope = ctx.scope();
       Body::forward(ctx, s, Rows<const S, width>(embedded), saved.features, child<1>(w), saved.body);
       observe(ctx, child<1>(w), s, saved.features);
     }
-    ops::linear_forward(ctx, Rows<const S, width>(saved.features), child<0>(w).data,
+    ops::linear_forward(ctx, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
                         static_cast<const S*>(nullptr), y);
   }
 
@@ -82,11 +82,11 @@ struct TiedEmbedding {
     auto scope = ctx.scope();
     const auto dfeatures = ctx.template scratch_rows<width>(s.rows);
     const auto dembedded = ctx.template scratch_rows<width>(s.rows);
-    ops::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<0>(w).data, child<0>(g).data,
-                         static_cast<S*>(nullptr), dfeatures);
+    ops::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
+                         child<"embed_tokens">(g).data, static_cast<S*>(nullptr), dfeatures);
     Body::backward(ctx, s, Rows<const S, width>(dfeatures), dembedded, child<1>(w), child<1>(g), saved.body);
-    Embedding::backward(ctx, s, Rows<const S, width>(dembedded), dx, child<0>(w), child<0>(g),
-                        saved.embedding);
+    Embedding::backward(ctx, s, Rows<const S, width>(dembedded), dx, child<"embed_tokens">(w),
+                        child<"embed_tokens">(g), saved.embedding);
   }
 
   template <class C, class S>
@@ -97,10 +97,10 @@ struct TiedEmbedding {
     saved_of<Embedding, S> unused{};
     const auto embedded = ctx.template scratch_rows<width>(1);
     const auto features = ctx.template scratch_rows<width>(1);
-    Embedding::forward(ctx, s, x, embedded, child<0>(w), unused);
+    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), unused);
     step_module(ctx, s, Rows<const S, width>(embedded), features, child<1>(w), stream.body);
-    ops::linear_forward(ctx, Rows<const S, width>(features), child<0>(w).data, static_cast<const S*>(nullptr),
-                        y);
+    ops::linear_forward(ctx, Rows<const S, width>(features), child<"embed_tokens">(w).data,
+                        static_cast<const S*>(nullptr), y);
   }
 };
 

@@ -75,6 +75,19 @@ struct Weights {
   Index trace = 0;                // first column of this instance in the trace
   Index instance = 0;             // unique number of this instance in the network
 
+  /// The parameter of that name: `w["bias"_p]`.
+  template <class Name>
+  [[nodiscard]] auto operator[](Name) const {
+    return parameters_of<M>::template tensor<Name, const S>(data);
+  }
+  /// Its numbers, or null where the module has none of that name.
+  template <class Name>
+  [[nodiscard]] const S* or_null(Name name) const {
+    if constexpr (parameters_of<M>::template has<Name>)
+      return (*this)[name].data;
+    else
+      return nullptr;
+  }
   [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<const S>(data); }
   [[nodiscard]] auto buffers() const { return buffers_of<M>::template tensors<S>(buffer_data); }
 };
@@ -84,6 +97,17 @@ template <class M, class S>
 struct Gradients {
   S* data = nullptr;
 
+  template <class Name>
+  [[nodiscard]] auto operator[](Name) const {
+    return parameters_of<M>::template tensor<Name, S>(data);
+  }
+  template <class Name>
+  [[nodiscard]] S* or_null(Name name) const {
+    if constexpr (parameters_of<M>::template has<Name>)
+      return (*this)[name].data;
+    else
+      return nullptr;
+  }
   [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<S>(data); }
 };
 
@@ -102,6 +126,31 @@ Weights<child_module<M, N>, S> child(const Weights<M, S>& w, Index k = 0) {
 template <std::size_t N, class M, class S>
 Gradients<child_module<M, N>, S> child(const Gradients<M, S>& g, Index k = 0) {
   return {g.data + detail::child_offset<M, N>().weights + k * parameter_count<child_module<M, N>>};
+}
+
+namespace detail {
+/// The place of the child called Name among M's; their number where there is none.
+template <class M, FixedString Name>
+consteval std::size_t child_place() {
+  return []<class... Cs>(Children<Cs...>) {
+    std::size_t place = 0;
+    (void)((Cs::name == Name ? false : (++place, true)) && ...);
+    return place;
+  }(children_of<M>{});
+}
+}  // namespace detail
+
+/// The same for the child called Name: `sma::child<"gate">(w)`. `Owner` is Weights or Gradients.
+template <FixedString Name, template <class, class> class Owner, class M, class S>
+auto child(const Owner<M, S>& owner, Index k = 0) {
+  constexpr std::size_t place = detail::child_place<M, Name>();
+  if constexpr (place < children_of<M>::size) {
+    return child<place>(owner, k);
+  } else {
+    static_assert(no_child_of_this_name<M, ParameterName<Name>>,
+                  "sma::child<\"name\">(w) requires a name that the module's Children hold");
+    return owner;
+  }
 }
 
 }  // namespace sma

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <ratio>
+#include <sma/base/diagnostics.hpp>
 #include <sma/base/fixed_string.hpp>
 #include <sma/base/random.hpp>
 #include <sma/base/views.hpp>
@@ -69,6 +70,19 @@ struct Param {
   using initial = Init;
 };
 
+/// The name of a parameter as a value, `"bias"_p`: `w["bias"_p]` is the tensor of that name.
+template <FixedString Name>
+struct ParameterName {
+  static constexpr auto name = Name;
+};
+
+inline namespace literals {
+template <FixedString Name>
+consteval ParameterName<Name> operator""_p() {
+  return {};
+}
+}  // namespace literals
+
 namespace detail {
 /// What is known of a tensor at compile time, as data.
 struct TensorRow {
@@ -90,6 +104,39 @@ struct Parameters {
   static constexpr std::array<detail::TensorRow, sizeof...(Params)> table{
       detail::TensorRow{Params::name.view(), Params::shape::values, Params::shape::size,
                         &detail::initial_value<typename Params::initial>}...};
+
+  /// The place of the tensor called `Name::name` in the list; the list's length where there is none.
+  template <class Name>
+  static consteval std::size_t place_of() {
+    std::size_t place = 0;
+    for (const detail::TensorRow& tensor : table) {
+      if (tensor.name == Name::name.view()) break;
+      ++place;
+    }
+    return place;
+  }
+  template <class Name>
+  static constexpr bool has = place_of<Name>() < sizeof...(Params);
+
+  /// The tensor called `Name::name` of those that start at `data`.
+  template <class Name, class T>
+  static auto tensor(T* data) {
+    if constexpr (has<Name>) {
+      constexpr std::size_t place = place_of<Name>();
+      constexpr Index before = [] {
+        Index sum = 0;
+        for (std::size_t i = 0; i < place; ++i) sum += table[i].size;
+        return sum;
+      }();
+      return
+          typename std::tuple_element_t<place, std::tuple<typename Params::shape...>>::template TensorOf<T>{
+              data + before};
+    } else {
+      static_assert(no_parameter_of_this_name<Name, Parameters>,
+                    "w[\"name\"_p] requires a name that the module's Parameters hold");
+      return Tensor<T, 1>{data};
+    }
+  }
 
   /// Views of the tensors that start at `data`, in order: `const auto [weight, bias] = ...`.
   template <class T>

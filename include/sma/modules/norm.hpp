@@ -41,9 +41,8 @@ struct LayerNorm {
   template <class C, class S>
   static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                     Weights<LayerNorm, S> w, Saved<S>& saved) {
-    const S* weight = Affine ? w.data : nullptr;
-    const S* bias = Affine ? w.data + Width : nullptr;
-    ctx.launch(ops::LayerNormForward<S, Width>{x, y, weight, bias, saved.mean, saved.rstd});
+    ctx.launch(ops::LayerNormForward<S, Width>{x, y, w.or_null("weight"_p), w.or_null("bias"_p), saved.mean,
+                                               saved.rstd});
   }
 
   template <class C, class S>
@@ -63,8 +62,8 @@ struct LayerNorm {
           dy.rows, Element{dy}, Normalized{saved.x, dy, saved.mean, saved.rstd}, dbias.data, dweight.data});
     }
     if (dx)
-      ctx.launch(ops::LayerNormBackward<S, Width>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
-                                                  saved.mean, saved.rstd});
+      ctx.launch(ops::LayerNormBackward<S, Width>{saved.x, dy, base, dx, w.or_null("weight"_p), saved.mean,
+                                                  saved.rstd});
   }
 };
 
@@ -210,9 +209,8 @@ struct BatchNorm {
   template <class C, class S>
   static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                     Weights<BatchNorm, S> w, Saved<S>& saved) {
-    const S* weight = Affine ? w.data : nullptr;
-    const S* bias = Affine ? w.data + Width : nullptr;
-    ctx.launch(ops::ChannelNormForward<S, Width>{x, y, saved.statistics, weight, bias});
+    ctx.launch(ops::ChannelNormForward<S, Width>{x, y, saved.statistics, w.or_null("weight"_p),
+                                                 w.or_null("bias"_p)});
   }
 
   template <class C, class S>
@@ -240,7 +238,7 @@ struct BatchNorm {
     ctx.all_reduce(sums, 2 * Width + 1);
     if (dx)
       ctx.launch(ops::ChannelNormBackward<S, Width>{saved.x, dy, base, dx, saved.statistics,
-                                                    Affine ? w.data : nullptr, sums});
+                                                    w.or_null("weight"_p), sums});
   }
 };
 

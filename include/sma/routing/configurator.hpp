@@ -154,7 +154,7 @@ struct LatentConfigurator {
     static GatingOf<S> gating(C& ctx, const Weights<For, S>& w) {
       GatingOf<S> g{nullptr, S(1), ratio_value<S, typename Options::act_bias>(),
                     detail::is_noisy<Estimator>() && ctx.training(), ctx.random(w.instance)};
-      if constexpr (learns_temperature) g.theta = w.data + logits * Width + logits;
+      if constexpr (learns_temperature) g.theta = w["temp"_p].data;
       if constexpr (detail::anneals<Estimator>())
         g.temperature = static_cast<S>(Estimator::temperature(ctx.settings.progress));
       return g;
@@ -168,7 +168,7 @@ struct LatentConfigurator {
       saved.u = ctx.template keep_rows<logits>(s.rows);
       saved.p = ctx.template keep<S>(s.rows * M);
       saved.made = {ctx.template keep<std::uint8_t>(s.rows * M), ctx.template keep<S>(s.rows * M)};
-      ops::linear_forward(ctx, x, w.data, w.data + logits * Width, saved.u);
+      ops::linear_forward(ctx, x, w["weight"_p].data, w["bias"_p].data, saved.u);
       ctx.launch(
           ops::Decide<S, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p, saved.made.active});
       if constexpr (!detail::selects_steps<Rule, S, M>)
@@ -219,11 +219,10 @@ struct LatentConfigurator {
       }
       if constexpr (learns_temperature) {
         using Theta = ops::ElementTerm<S, 1>;
-        ctx.launch(
-            ops::ColumnSum<S, 1, Theta>{s.rows, Theta{{dtheta, s.rows}}, g.data + logits * Width + logits});
+        ctx.launch(ops::ColumnSum<S, 1, Theta>{s.rows, Theta{{dtheta, s.rows}}, g["temp"_p].data});
       }
-      ops::linear_backward(ctx, Rows<const S, logits>(du), saved.x, w.data, g.data, g.data + logits * Width,
-                           dx, base);
+      ops::linear_backward(ctx, Rows<const S, logits>(du), saved.x, w["weight"_p].data, g["weight"_p].data,
+                           g["bias"_p].data, dx, base);
     }
 
     template <class S>

@@ -220,8 +220,8 @@ struct Router {
                            Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Router, S> w,
                            Saved<S>& saved) {
     saved.x = x;
-    saved.made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved.configurator);
-    observe(ctx, child<0>(w), s, Rows<S, branches>{saved.made.weight, s.rows});
+    saved.made = BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved.configurator);
+    observe(ctx, child<"configurator">(w), s, Rows<S, branches>{saved.made.weight, s.rows});
     const bool sets = !base && first_branch < branches;  // the first branch writes every row
     if (base && base.data != y.data) ctx.launch(ops::CopyRows<S, output_width>{base, y});
     if (!base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y});
@@ -292,8 +292,9 @@ struct Router {
                             std::get<N>(saved.parts));
       }
     });
-    sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx, child<0>(w),
-                                          child<0>(g), saved.configurator);
+    sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx,
+                                          child<"configurator">(w), child<"configurator">(g),
+                                          saved.configurator);
     if (!dx) return;
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       extract_add(ctx, saved.selected[N], Rows<const S, input_width>(gradients[N]), dx);
@@ -314,8 +315,9 @@ struct Router {
     requires(streamable)
   {
     saved_of<BoundConfigurator, S> saved{};
-    const Decisions<S, branches> made = BoundConfigurator::forward(ctx, s, x, child<0>(w), saved);
-    observe(ctx, child<0>(w), s, Rows<S, branches>{made.weight, 1});
+    const Decisions<S, branches> made =
+        BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved);
+    observe(ctx, child<"configurator">(w), s, Rows<S, branches>{made.weight, 1});
     ctx.launch(ops::Fill<S>{y.data, output_width, S(0)});
     const auto out = ctx.template scratch_rows<output_width>(1);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {

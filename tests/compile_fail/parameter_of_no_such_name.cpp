@@ -1,0 +1,9 @@
+// expected-error: w["name"_p] requires a name that the module's Parameters hold
+// expected-error: sma::no_parameter_of_this_name<sma::ParameterName
+
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+
+using namespace sma::literals;
+
+const float* bias_of(sma::Weights<sma::LinearWithoutBias<4, 3>, float> w) { return w["bias"_p].data; }
