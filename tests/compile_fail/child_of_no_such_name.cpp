@@ -1,4 +1,4 @@
-// expected-error: sma::child<"name">(w) requires a name that the module's Children hold
+// expected-error: sma::child<Name>(w) requires the Name of one of the module's Children
 // expected-error: sma::no_child_of_this_name<Pair
 
 #include <sma/eigen.hpp>

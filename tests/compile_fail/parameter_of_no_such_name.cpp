@@ -1,4 +1,4 @@
-// expected-error: w["name"_p] requires a name that the module's Parameters hold
+// expected-error: w[Name] requires the Name of one of the module's Parameters
 // expected-error: sma::no_parameter_of_this_name<sma::ParameterName
 
 #include <sma/eigen.hpp>

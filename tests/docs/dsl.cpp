@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+using namespace sma::literals;
+
 namespace {
 
 using Block = sma::Residual<sma::Chain<sma::LayerNorm<16>, sma::FeedForward<16, 32>>>;
@@ -39,16 +41,16 @@ struct Scale {  // y = w * x, one weight a channel
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<S, 16> y,
                       sma::Weights<Scale, S> w, Saved<S>& saved) {
     saved.x = x;
-    const auto [weight] = w.tensors();
-    ctx.launch(Multiply<S>{x, y, weight.data});
+    ctx.launch(Multiply<S>{x, y, w["weight"_p].data});
   }
 
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx,
                        sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g, Saved<S>& saved) {
     using Product = sma::ops::ProductTerm<S, 16>;
-    ctx.launch(sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, saved.x}, g.data});  // adds
-    if (dx) ctx.launch(Multiply<S>{dy, dx, w.data});                                         // writes
+    ctx.launch(
+        sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, saved.x}, g["weight"_p].data});  // adds
+    if (dx) ctx.launch(Multiply<S>{dy, dx, w["weight"_p].data});                                  // writes
   }
 };
 
@@ -71,7 +73,7 @@ struct Gated {  // y = x * M(x)
                       sma::Weights<Gated, S> w, Saved<S>& saved) {
     saved.x = x;
     saved.m = ctx.template keep_rows<width>(s.rows);
-    M::forward(ctx, s, x, saved.m, sma::child<0>(w), saved.gate);
+    M::forward(ctx, s, x, saved.m, sma::child<"gate">(w), saved.gate);
     ctx.launch(sma::ops::MultiplyRows<S, width>{x, saved.m, y});
   }
 
@@ -81,7 +83,8 @@ struct Gated {  // y = x * M(x)
     auto scope = ctx.scope();  // gives the scratch memory back at its end
     const auto part = ctx.template scratch_rows<width>(s.rows);
     ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.x, part});
-    M::backward(ctx, s, sma::Rows<const S, width>(part), dx, sma::child<0>(w), sma::child<0>(g), saved.gate);
+    M::backward(ctx, s, sma::Rows<const S, width>(part), dx, sma::child<"gate">(w), sma::child<"gate">(g),
+                saved.gate);
     if (!dx) return;
     ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.m, part});
     ctx.launch(sma::ops::AddRows<S, width>{part, dx});

@@ -148,7 +148,7 @@ auto child(const Owner<M, S>& owner, Index k = 0) {
     return child<place>(owner, k);
   } else {
     static_assert(no_child_of_this_name<M, ParameterName<Name>>,
-                  "sma::child<\"name\">(w) requires a name that the module's Children hold");
+                  "sma::child<Name>(w) requires the Name of one of the module's Children");
     return owner;
   }
 }

@@ -133,7 +133,7 @@ struct Parameters {
               data + before};
     } else {
       static_assert(no_parameter_of_this_name<Name, Parameters>,
-                    "w[\"name\"_p] requires a name that the module's Parameters hold");
+                    "w[Name] requires the Name of one of the module's Parameters");
       return Tensor<T, 1>{data};
     }
   }
