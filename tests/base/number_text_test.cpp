@@ -1,0 +1,41 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <sma/base/number_text.hpp>
+#include <sma/base/random.hpp>
+
+using sma::detail::ascii_text;
+using sma::detail::json_number;
+using sma::detail::number_of;
+using sma::detail::number_text;
+
+TEST_CASE("a number's text is short and reads back as the number") {
+  CHECK(number_text(0.5) == "0.5");
+  CHECK(number_text(1e-9) == "1e-09");
+  CHECK(number_text(-0.0) == "-0");
+  CHECK(number_text(std::numeric_limits<double>::infinity()) == "inf");
+  sma::RandomSequence random(1, 2);
+  for (int i = 0; i < 1000; ++i) {
+    const double value = random.normal() * std::pow(10.0, 600.0 * random.uniform() - 300.0);
+    CHECK(number_of(number_text(value)) == value);
+  }
+  CHECK(std::isnan(number_of(number_text(std::nan(""))).value()));
+}
+
+TEST_CASE("other text is no number") {
+  for (const char* text : {"", " 1", "1 ", "1x", "--1", "1e", "0x10"}) CHECK_MESSAGE(!number_of(text), text);
+}
+
+TEST_CASE("a number in JSON has six digits, and what JSON cannot say is null") {
+  CHECK(json_number(1.0 / 3.0) == "0.333333");
+  CHECK(json_number(1.0 / 3.0, 2) == "0.33");
+  CHECK(json_number(1234567.0) == "1.23457e+06");
+  CHECK(json_number(std::nan("")) == "null");
+  CHECK(json_number(-std::numeric_limits<double>::infinity()) == "null");
+}
+
+TEST_CASE("bytes that cannot be printed are shown") {
+  CHECK(ascii_text("a b~") == "a b~");
+  CHECK(ascii_text(std::string_view("\x1f\x8b\0\xef\x7f", 5)) == "\\x1f\\x8b\\x00\\xef\\x7f");
+}
