@@ -35,7 +35,6 @@ LAYERS = {
 LONGEST = 400
 LONGER = {  # to be divided
     "sma/io/safetensors.hpp": 1035,
-    "sma/train/trainer_core.hpp": 478,
     "sma/compose/chain.hpp": 410,
     "sma/eigen/ops/decay.hpp": 440,
     "sma/eigen/ops/attention.hpp": 420,

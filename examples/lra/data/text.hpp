@@ -7,7 +7,7 @@
 #include <fstream>
 #include <sma/base/config.hpp>
 #include <sma/base/error.hpp>
-#include <sma/base/number_text.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <string>
 #include <string_view>

@@ -19,6 +19,7 @@
 
 #include <sma/base/config.hpp>
 #include <sma/base/error.hpp>
+#include <sma/base/text.hpp>
 
 namespace sma {
 
@@ -66,23 +67,6 @@ void write_file_atomically(const std::string& path, std::string_view content);
 std::size_t remove_stale_temporaries(const std::string& path);
 
 namespace detail {
-
-/// `text` with control bytes as \xNN, so that a hostile name cannot break an error's line.
-SMA_RARE inline std::string one_line(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      line += c;
-    } else {
-      line += "\\x";
-      line += digits[byte >> 4];
-      line += digits[byte & 15];
-    }
-  }
-  return line;
-}
 
 [[noreturn]] SMA_RARE inline void throw_system_error(std::string_view path, const std::string& what,
                                                      int code) {

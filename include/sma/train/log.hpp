@@ -13,7 +13,7 @@
 #include <optional>
 #include <sma/base/config.hpp>
 #include <sma/base/error.hpp>
-#include <sma/base/number_text.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <sma/io/safetensors.hpp>
 #include <sma/train/run_lock.hpp>

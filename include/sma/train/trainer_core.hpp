@@ -10,15 +10,17 @@
 #include <exception>
 #include <filesystem>
 #include <map>
-#include <sma/base/number_text.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <sma/network/network.hpp>
 #include <sma/train/activation_rates.hpp>
 #include <sma/train/checkpoint.hpp>
+#include <sma/train/examples.hpp>
 #include <sma/train/log.hpp>
 #include <sma/train/progress.hpp>
 #include <sma/train/run_lock.hpp>
 #include <sma/train/trainer_options.hpp>
+#include <sma/train/window.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,68 +29,6 @@
 #include <vector>
 
 namespace sma::detail {
-
-/// Sums over the updates since the last line of the log.
-struct Window {
-  Index updates = 0;
-  double loss = 0;     // of the rows that count
-  double correct = 0;  // of them
-  double counted = 0;
-  double learning_rate = 0;
-  double gradient_norm = 0;
-  ActivationSums activation;
-  double tokens = 0;
-  double seconds = 0;
-
-  void add(const Window& o) {
-    updates += o.updates;
-    loss += o.loss;
-    correct += o.correct;
-    counted += o.counted;
-    learning_rate += o.learning_rate;
-    gradient_norm += o.gradient_norm;
-    activation.add(o.activation);
-    tokens += o.tokens;
-    seconds += o.seconds;
-  }
-  void clear() {
-    ActivationSums none = std::move(activation);
-    none.clear();
-    *this = Window{};
-    activation = std::move(none);
-  }
-
-  /// All but the time and the tokens, which are those of this process: a resumed run's lines are then those of one that was not
-  /// interrupted.
-  [[nodiscard]] SMA_NOINLINE SMA_RARE std::string text() {
-    std::string out = std::to_string(updates);
-    for (const double* number : numbers()) out += " " + number_text(*number);
-    return out;
-  }
-  /// Throws `Error` for what `text` has not written.
-  SMA_NOINLINE SMA_RARE void restore(std::string_view text, const std::string& path) {
-    const std::string whole(text);
-    const auto next = [&]() -> double {
-      const std::size_t size = std::min(text.find(' '), text.size());
-      const auto value = number_of(text.substr(0, size));
-      if (!value || !std::isfinite(*value))
-        throw Error(one_line(path) + ": metadata 'log.window': found '" + one_line(whole) + "', expected " +
-                    std::to_string(1 + numbers().size()) + " numbers");
-      text.remove_prefix(std::min(size + 1, text.size()));
-      return *value;
-    };
-    updates = static_cast<Index>(std::clamp(next(), 0.0, 1e15));
-    for (double* number : numbers()) *number = next();
-  }
-
- private:
-  std::vector<double*> numbers() {
-    std::vector<double*> out{&loss, &correct, &counted, &learning_rate, &gradient_norm};
-    for (double& x : activation.active()) out.push_back(&x);
-    for (double& x : activation.steps()) out.push_back(&x);
-    return out;
-  }
-};
 
 /// "1:02:03" or "2:03".
 SMA_NOINLINE SMA_RARE inline std::string clock_text(double seconds) {
@@ -99,43 +39,6 @@ SMA_NOINLINE SMA_RARE inline std::string clock_text(double seconds) {
   else
     std::snprintf(text.data(), text.size(), "%lld:%02lld", whole / 60, whole % 60);
   return text.data();
-}
-
-SMA_RARE inline const char* split_name(Split split) { return split == Split::test ? "test" : "validation"; }
-
-/// The call that gives an example of a split.
-SMA_NOINLINE SMA_RARE inline std::string example_call(Split split, Index i) {
-  return std::string("Data::example(") + split_name(split) + ", " + std::to_string(i) + ")";
-}
-/// Examples [first, end) of a split.
-SMA_NOINLINE SMA_RARE inline std::string examples_of(Split split, Index first, Index end) {
-  return std::string(split_name(split)) + " examples " + std::to_string(first) + " to " +
-         std::to_string(end - 1);
-}
-
-[[noreturn]] SMA_NOINLINE SMA_RARE inline void throw_wrong_examples(const std::string& where, Index sequences,
-                                                                    Index expected_sequences, Index targets,
-                                                                    Index expected_targets) {
-  if (sequences < 0 || targets < 0)
-    throw Error(where + ": found the batch shorter than before, expected that it is appended to");
-  const auto count = [](Index n, const char* what) {
-    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-  };
-  if (sequences != expected_sequences)
-    throw Error(where + ": found " + count(sequences, "sequence") + ", expected " +
-                std::to_string(expected_sequences));
-  throw Error(where + ": found " + count(targets, "target") + ", expected " +
-              std::to_string(expected_targets) + ", one an output row");
-}
-
-/// How many examples an evaluation is over. Throws for none.
-SMA_NOINLINE SMA_RARE inline Index evaluated_size(Split split, Index size, Index limit) {
-  if (size < 1)
-    throw Error(std::string("Data::size(") + split_name(split) + "): found " + std::to_string(size) +
-                " examples, expected at least 1");
-  if (limit < 0)
-    throw Error("sma::Trainer::evaluate: found limit " + std::to_string(limit) + ", expected 0 or more");
-  return limit > 0 ? std::min(size, limit) : size;
 }
 
 inline constexpr const char* kRecipeNote = "recipe.";     // and the name

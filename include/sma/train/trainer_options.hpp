@@ -6,7 +6,7 @@
 #include <map>
 #include <optional>
 #include <sma/base/error.hpp>
-#include <sma/base/number_text.hpp>
+#include <sma/base/text.hpp>
 #include <sma/device/context.hpp>
 #include <sma/train/optimizer.hpp>
 #include <sma/train/schedule.hpp>

@@ -35,13 +35,14 @@ SMA_RARE inline std::optional<double> number_of(std::string_view text) {
   return value;
 }
 
-/// `text` with every byte that is not printable ASCII as \xNN.
-SMA_RARE inline std::string ascii_text(std::string_view text) {
+/// `text` with the bytes that `shown` is false for as \xNN.
+template <class Shown>
+std::string escaped(std::string_view text, const Shown& shown) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) {
+    if (shown(byte)) {
       out += c;
     } else {
       out += "\\x";
@@ -50,6 +51,16 @@ SMA_RARE inline std::string ascii_text(std::string_view text) {
     }
   }
   return out;
+}
+
+/// `text` with every byte that is not printable ASCII as \xNN.
+SMA_RARE inline std::string ascii_text(std::string_view text) {
+  return escaped(text, [](unsigned char byte) { return byte >= 0x20 && byte < 0x7f; });
+}
+
+/// `text` with control bytes as \xNN, so that a hostile name cannot break an error's line.
+SMA_RARE inline std::string one_line(std::string_view text) {
+  return escaped(text, [](unsigned char byte) { return byte >= 0x20 && byte != 0x7f; });
 }
 
 }  // namespace sma::detail

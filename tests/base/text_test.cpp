@@ -2,13 +2,14 @@
 
 #include <cmath>
 #include <limits>
-#include <sma/base/number_text.hpp>
 #include <sma/base/random.hpp>
+#include <sma/base/text.hpp>
 
 using sma::detail::ascii_text;
 using sma::detail::json_number;
 using sma::detail::number_of;
 using sma::detail::number_text;
+using sma::detail::one_line;
 
 TEST_CASE("a number's text is short and reads back as the number") {
   CHECK(number_text(0.5) == "0.5");
@@ -38,4 +39,9 @@ TEST_CASE("a number in JSON has six digits, and what JSON cannot say is null") {
 TEST_CASE("bytes that cannot be printed are shown") {
   CHECK(ascii_text("a b~") == "a b~");
   CHECK(ascii_text(std::string_view("\x1f\x8b\0\xef\x7f", 5)) == "\\x1f\\x8b\\x00\\xef\\x7f");
+}
+
+TEST_CASE("a line stays one line, in any language") {
+  CHECK(one_line("a\tb\n\x7f") == "a\\x09b\\x0a\\x7f");
+  CHECK(one_line("caf\xc3\xa9") == "caf\xc3\xa9");
 }
