@@ -36,8 +36,6 @@ LONGEST = 400
 LONGER = {  # to be divided
     "sma/io/safetensors.hpp": 1035,
     "sma/compose/chain.hpp": 410,
-    "sma/eigen/ops/decay.hpp": 440,
-    "sma/eigen/ops/attention.hpp": 420,
 }
 FOLDERS = ["include", "backends/eigen/include", "backends/thrust/include"]
 
