@@ -5,7 +5,7 @@
 
 Arrows: each folder of headers may include itself and the folders listed for it, with all that those may include.
 Places: each header has a test of its place and name, or a line in elsewhere.txt that says which test it has.
-Lengths: no header is longer than 400 lines, but for those listed.
+Lengths: no header is longer than 400 lines, but for those listed, and its first public type stands within 60 lines.
 Exit code 1 and a line for each fault.
 """
 
@@ -33,9 +33,9 @@ LAYERS = {
     "thrust.hpp": ["thrust"],
 }
 LONGEST = 400
+FIRST_TYPE = 60
 LONGER = {  # to be divided
     "sma/io/safetensors.hpp": 1035,
-    "sma/compose/chain.hpp": 410,
 }
 FOLDERS = ["include", "backends/eigen/include", "backends/thrust/include"]
 
@@ -63,6 +63,19 @@ def wrong_arrows(path, header, lines):
             yield f"{path}:{number}: found <{match[1]}>, which {layer_of(header)} may not include"
 
 
+def first_public_type(lines):
+    """The line of it, or 0: not in a namespace of details, nor in one for a backend's own."""
+    namespaces = []
+    for number, line in enumerate(lines, 1):
+        if match := re.match(r"(?:inline )?namespace ([\w:]+) \{", line):
+            namespaces.append(match[1])
+        elif line.startswith("}  // namespace"):
+            namespaces.pop()
+        elif re.match(r"(struct|class|enum class|using|concept) \w+", line) and not any("detail" in n or n == "eigen" for n in namespaces):
+            return number
+    return 0
+
+
 def test_of(header):
     """tests/ops/linear_test.cpp of sma/ops/linear.hpp."""
     return "tests/" + header.removeprefix("sma/").removesuffix(".hpp") + "_test.cpp"
@@ -87,6 +100,8 @@ def main():
             problems += wrong_arrows(name, header, lines)
             if len(lines) > LONGER.get(header, LONGEST):
                 problems.append(f"{name}: found {len(lines)} lines, expected at most {LONGER.get(header, LONGEST)}")
+            if first_public_type(lines) > FIRST_TYPE:
+                problems.append(f"{name}:{first_public_type(lines)}: found the first public type, expected it within {FIRST_TYPE} lines")
             if (root / test_of(header)).exists() == (name in elsewhere):
                 problems.append(f"{name}: expected either {test_of(header)} or a line in tests/house/elsewhere.txt")
     problems += [f"tests/house/elsewhere.txt: found {name}, which is no header" for name in elsewhere if name not in headers]

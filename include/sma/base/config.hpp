@@ -29,6 +29,29 @@
 /// one from which passes over batches start: g++ compiles for size, too, what only such functions call.
 #define SMA_RARE [[gnu::cold]]
 
+namespace sma {
+
+/// Counts and indices of rows, columns and parameters.
+using Index = std::int64_t;
+
+/// `Count` as the bound of an array: g++'s -Wsign-conversion speaks of an Index there that depends on a template's parameters.
+template <Index Count>
+inline constexpr auto array_bound = static_cast<std::size_t>(Count);
+
+/// a == b, exactly, of floating-point numbers: -Wfloat-equal takes == for a mistake.
+template <class T>
+SMA_HD constexpr bool same_number(T a, T b) {
+  return a <= b && a >= b;
+}
+
+/// A row's original time step within its sequence, from 0. Streams go on for longer than 32 bits count.
+using Position = std::int64_t;
+
+/// A discrete input symbol (byte, word piece, operator).
+using Token = std::int32_t;
+
+}  // namespace sma
+
 #if defined(__AVX512F__)
 #define SMA_ISA_REGISTERS avx512
 #elif defined(__AVX2__)
@@ -73,26 +96,3 @@
 /// `eigen`, `functions` and `ops` says it: clang takes `namespace sma::ops` for a namespace beside it.
 #define SMA_ISA \
   SMA_ISA_NAME(SMA_ISA_REGISTERS, SMA_ISA_MASKS, SMA_ISA_BYTES, SMA_ISA_HALVES, SMA_ISA_FUSED, SMA_ISA_MEMORY)
-
-namespace sma {
-
-/// Counts and indices of rows, columns and parameters.
-using Index = std::int64_t;
-
-/// `Count` as the bound of an array: g++'s -Wsign-conversion speaks of an Index there that depends on a template's parameters.
-template <Index Count>
-inline constexpr auto array_bound = static_cast<std::size_t>(Count);
-
-/// a == b, exactly, of floating-point numbers: -Wfloat-equal takes == for a mistake.
-template <class T>
-SMA_HD constexpr bool same_number(T a, T b) {
-  return a <= b && a >= b;
-}
-
-/// A row's original time step within its sequence, from 0. Streams go on for longer than 32 bits count.
-using Position = std::int64_t;
-
-/// A discrete input symbol (byte, word piece, operator).
-using Token = std::int32_t;
-
-}  // namespace sma

@@ -115,4 +115,35 @@ constexpr Index sequences_per_output() {
 template <class M, class S>
 using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
 
+namespace detail {
+
+/// The innermost module that keeps M from streaming, or from being causal.
+template <class M, std::size_t N = 0>
+constexpr auto find_not_streaming() {
+  if constexpr (N == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_streamable<typename children_of<M>::template at<N>::module>())
+    return find_not_streaming<M, N + 1>();
+  else
+    return find_not_streaming<typename children_of<M>::template at<N>::module>();
+}
+template <class M, std::size_t N = 0>
+constexpr auto find_not_causal() {
+  if constexpr (N == children_of<M>::size)
+    return std::type_identity<M>{};
+  else if constexpr (is_causal<typename children_of<M>::template at<N>::module>())
+    return find_not_causal<M, N + 1>();
+  else
+    return find_not_causal<typename children_of<M>::template at<N>::module>();
+}
+
+}  // namespace detail
+
+/// The innermost module inside M that keeps it from streaming (M itself when each part alone would stream).
+template <class M>
+using not_streaming_part = typename decltype(detail::find_not_streaming<M>())::type;
+/// The same for being causal.
+template <class M>
+using not_causal_part = typename decltype(detail::find_not_causal<M>())::type;
+
 }  // namespace sma
