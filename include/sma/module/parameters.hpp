@@ -116,7 +116,7 @@ struct Parameters {
     return place;
   }
   template <class Name>
-  static constexpr bool has = place_of<Name>() < sizeof...(Params);
+  static constexpr bool has = place_of<Name>() != sizeof...(Params);
 
   /// The tensor called `Name::name` of those that start at `data`.
   template <class Name, class T>

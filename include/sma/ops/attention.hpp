@@ -269,6 +269,13 @@ struct AttentionBackward {
       for (Index i = queries.begin; i < queries.end; ++i) add_to_table(i);
   }
 
+  /// What query i adds to dtable.
+  SMA_HD void add_to_table(Index i) const {
+    const auto [first, end, scale] = p.keys_of(i);
+    T w = 0;
+    for (Index j = first; j < end; ++j) dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
+  }
+
  private:
   SMA_HD void as_query(Index i) const {
     const auto [first, end, scale] = p.keys_of(i);
@@ -291,11 +298,6 @@ struct AttentionBackward {
       for (Index c = 0; c < Problem::query_width; ++c) dk(j, c) += ds * p.q(i, c);
       for (Index c = 0; c < Problem::value_width; ++c) dv(j, c) += w * dout(i, c);
     }
-  }
-  SMA_HD void add_to_table(Index i) const {
-    const auto [first, end, scale] = p.keys_of(i);
-    T w = 0;
-    for (Index j = first; j < end; ++j) dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
   }
 };
 

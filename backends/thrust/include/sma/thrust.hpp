@@ -8,12 +8,14 @@
 ///   compress.hpp     CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence; ExtractRows
 ///   sums.hpp         ColumnSum, OrderedSum: blocks of rows
 ///   auxiliary.hpp    RouterMetrics: a thread a sequence
-/// Matrix products, the EMA's recurrence and attention have no form of their own yet.
+///   attention.hpp    AttentionBackward: the bias table's gradient by blocks of queries
+/// Matrix products, the EMA's recurrence and attention's own have no form of their own yet.
 
 // The parts refuse to be included by themselves.
 #define SMA_THRUST_WHOLE
 
 #include <sma/thrust/backend.hpp>
+#include <sma/thrust/ops/attention.hpp>
 #include <sma/thrust/ops/auxiliary.hpp>
 #include <sma/thrust/ops/compress.hpp>
 #include <sma/thrust/ops/sums.hpp>
