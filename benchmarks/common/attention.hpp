@@ -16,7 +16,6 @@ struct Attention {
 
   template <class S>
   struct Saved {
-    sma::Rows<const S, input_width> x;
     sma::Rows<S, V> y;
     S* normalizer;
   };
@@ -28,15 +27,15 @@ struct Attention {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x, sma::Rows<S, V> y,
                       sma::Weights<Attention, S> w, Saved<S>& saved) {
-    saved = {x, y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
+    saved = {y, ctx.template keep<S>(s.rows)};  // nobody writes to y before backward here
     ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{problem(s, x, w), {0, s.rows}, y, saved.normalizer});
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, V> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
+                       sma::Rows<const S, V> dy, sma::Rows<S, input_width> dx, sma::Weights<Attention, S> w,
                        sma::Gradients<Attention, S> g, Saved<S>& saved) {
     ctx.launch(sma::ops::Fill<S>{dx.data, dx.rows * input_width, S(0)});
-    ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(s, saved.x, w),
+    ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(s, x, w),
                                                           {0, s.rows},
                                                           saved.y,
                                                           dy,

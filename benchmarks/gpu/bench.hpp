@@ -164,19 +164,20 @@ class Alone {
   void forward() {
     context_.reset();
     auto scope = sma::scope_of<M>(context_);
-    M::forward(context_, sequences_.view(), sma::Rows<const float, M::input_width>{x_.data(), rows()},
+    sma::forward<M>(context_, sequences_.view(), input(),
                sma::Rows<float, M::output_width>{y_.data(), rows()}, weights(), saved_);
   }
   void both() {
     forward();
     auto scope = sma::scope_of<M>(context_);
-    M::backward(context_, sequences_.view(), sma::Rows<const float, M::output_width>{dy_.data(), rows()},
+    sma::backward<M>(context_, sequences_.view(), input(), sma::Rows<const float, M::output_width>{dy_.data(), rows()},
                 sma::Rows<float, M::input_width>{dx_.data(), rows()}, weights(),
                 sma::Gradients<M, float>{gradients_.data()}, saved_);
   }
 
  private:
   using Buffer = sma::detail::DeviceBuffer<Backend, float>;
+  [[nodiscard]] sma::Rows<const float, M::input_width> input() const { return {x_.data(), rows()}; }
   [[nodiscard]] sma::Weights<M, float> weights() const {
     return {parameters_.data(), buffers_.data(), metrics_.data(), 0, 0};
   }

@@ -36,7 +36,7 @@ struct Integrate {
 template <Index Width>
 struct LeakyIntegrator {
   static constexpr Index input_width = Width, output_width = Width;
-  static constexpr bool causal = true;
+  static constexpr sma::Reach reach = sma::Reach::past;
   using Parameters =
       sma::Parameters<sma::Param<"decay", sma::Shape<Width>, sma::init::Normal<std::ratio<1, 2>>>>;
 
@@ -56,7 +56,7 @@ struct LeakyIntegrator {
     ctx.launch(Integrate<S, Width>{s, x, y, saved.previous, w.data, false});
   }
 
-  // dx_t = dy_t + decay dx_{t+1};  ddecay += sum_t dx_t y_{t-1}.
+  // dx_t = dy_t + decay dx_{t+1};  ddecay += sum_t dx_t y_{t-1}. It does not take x: nobody keeps that for it.
   template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
                        Weights<LeakyIntegrator, S> w, Gradients<LeakyIntegrator, S> g, Saved<S>& saved) {

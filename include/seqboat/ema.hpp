@@ -24,8 +24,7 @@ template <Index Width, Index States, bool Bidirectional, Index Truncation = 0>
 struct Ema {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool causal = !Bidirectional;
-  static constexpr bool streamable = !Bidirectional;
+  static constexpr sma::Reach reach = Bidirectional ? sma::Reach::sequence : sma::Reach::past;
   static constexpr Index rows = Bidirectional ? 2 * Width : Width;
   static constexpr Index size = rows * States;
 
@@ -42,13 +41,9 @@ struct Ema {
                                      sma::Param<"gamma", sma::Shape<rows, States>, Unit>,
                                      sma::Param<"omega", sma::Shape<Width>, Unit>>;
 
-  template <class S>
-  struct Saved {
-    sma::Rows<const S, Width> x;
-  };
-
   /// Constant size: the states, the coefficients (computed at the first step after a reset), and the last K inputs.
   template <class S>
+    requires(!Bidirectional)
   struct Stream {
     S state[static_cast<std::size_t>(size)];
     S decay[static_cast<std::size_t>(size)];
@@ -60,8 +55,7 @@ struct Ema {
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
-                      sma::Weights<Ema, S> w, Saved<S>& saved) {
-    saved.x = x;
+                      sma::Weights<Ema, S> w, sma::NoState&) {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     auto scope = ctx.scope();
     const Coefficients<S> made = coefficients(ctx, w);
@@ -69,14 +63,10 @@ struct Ema {
         s, x, y, made.decay, made.weight, omega.data, Truncation});
   }
 
-  template <class S>
-  static void rebase(Saved<S>& saved, sma::Rows<const S, Width> x) {
-    saved.x = x;
-  }
-
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
-                       sma::Weights<Ema, S> w, sma::Gradients<Ema, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
+                       sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx, sma::Weights<Ema, S> w,
+                       sma::Gradients<Ema, S> g, sma::NoState&) {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     const auto [ddelta, dalpha, dbeta, dgamma, domega] = g.tensors();
     auto scope = ctx.scope();
@@ -86,7 +76,7 @@ struct Ema {
     ctx.launch(sma::ops::Fill<S>{ddecay, size, S(0)});
     ctx.launch(sma::ops::Fill<S>{dweight, size, S(0)});
     ctx.launch(sma::ops::DecayBackward<S, Width, States, Bidirectional>{
-        s, saved.x, dy, dx, made.decay, made.weight, omega.data, Truncation, ddecay, dweight, domega.data});
+        s, x, dy, dx, made.decay, made.weight, omega.data, Truncation, ddecay, dweight, domega.data});
     ctx.launch(sma::ops::EmaCoefficientsBackward<S, States>{made.p, made.a, beta.data, gamma.data, ddecay,
                                                             dweight, size, ddelta.data, dalpha.data,
                                                             dbeta.data, dgamma.data});
@@ -94,9 +84,7 @@ struct Ema {
 
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences&, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
-                   sma::Weights<Ema, S> w, Stream<S>& stream)
-    requires(!Bidirectional)
-  {
+                   sma::Weights<Ema, S> w, Stream<S>& stream) {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     if (stream.steps == 0) {
       auto scope = ctx.scope();

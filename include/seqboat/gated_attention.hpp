@@ -58,10 +58,8 @@ template <Index Width, Index QueryWidth, Index ValueWidth, class Span, class Fun
 struct GatedAttention {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool causal = Causal;
-  static constexpr bool streamable = Causal && Span::size > 0;
+  static constexpr sma::Reach reach = Causal ? sma::Reach::past : sma::Reach::sequence;
   static constexpr Index inner_width = QueryWidth + 2 * ValueWidth;
-  static constexpr bool dots_output = true;
   static constexpr bool valid = detail::check_positions<QueryWidth, Span, PositionKind>();
 
   using Mix = sma::Linear<Width, inner_width>;
@@ -93,7 +91,6 @@ struct GatedAttention {
   };
   template <class S>
   struct Saved {
-    sma::Rows<const S, Width> x;
     sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there, then the gradient
     sma::Rows<S, ValueWidth> g;       // attention's output
     S* normalizer;                    // (rows)
@@ -101,6 +98,7 @@ struct GatedAttention {
   };
 
   template <class S>
+    requires(Causal && Span::size > 0)
   struct Stream {
     S keys[static_cast<std::size_t>((Span::size + 1) * QueryWidth)];
     S values[static_cast<std::size_t>((Span::size + 1) * ValueWidth)];
@@ -111,7 +109,6 @@ struct GatedAttention {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                       sma::Weights<GatedAttention, S> w, Saved<S>& saved) {
-    saved.x = x;
     saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
     saved.normalizer = ctx.template keep<S>(s.rows);
@@ -150,22 +147,11 @@ struct GatedAttention {
     });
   }
 
-  template <class S>
-  static void rebase(Saved<S>& saved, sma::Rows<const S, Width> x) {
-    saved.x = x;
-  }
-
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
+                       sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
                        sma::Weights<GatedAttention, S> w, sma::Gradients<GatedAttention, S> g,
                        Saved<S>& saved) {
-    backward_with_dots(ctx, s, dy, static_cast<S*>(nullptr), dx, w, g, saved);
-  }
-
-  template <class C, class S>
-  static void backward_with_dots(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, S* dots,
-                                 sma::Rows<S, Width> dx, sma::Weights<GatedAttention, S> w,
-                                 sma::Gradients<GatedAttention, S> g, Saved<S>& saved) {
     // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
     auto scope = ctx.scope();
     const Index reach = reach_of(s);
@@ -187,8 +173,8 @@ struct GatedAttention {
         const auto dk_rows = dk.block(at, count);
         const auto dv_rows = dv.block(at, count);
         make_parts_again(ctx, s, b.fresh, w, saved, fresh);
-        gate_backward(ctx, dy.block(b.fresh, count), dots == nullptr ? nullptr : dots + b.fresh, w, g,
-                      g_rows.block(at, count), gate(fresh.inner), dg.block(at, count), dv_rows);
+        gate_backward(ctx, dy.block(b.fresh, count), w, g, g_rows.block(at, count), gate(fresh.inner),
+                      dg.block(at, count), dv_rows);
         ctx.launch(sma::ops::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
         ctx.launch(sma::ops::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
       }
@@ -203,7 +189,7 @@ struct GatedAttention {
                                                             table(g)});
       // No later query sees the keys of these rows.
       const Index count = (b.end == s.rows ? s.rows : b.end - reach) - b.first;
-      mix_backward(ctx, s, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
+      mix_backward(ctx, s, x, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
                    parts.inner.block(0, count), dx.block(b.first, count), w, g, saved);
     });
   }
@@ -211,7 +197,6 @@ struct GatedAttention {
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                    sma::Weights<GatedAttention, S> w, Stream<S>& stream)
-    requires(streamable)
   {
     constexpr Index slots = Span::size + 1;
     const Parts<S> now = room_for_parts<S>(ctx, 1);
@@ -285,24 +270,22 @@ struct GatedAttention {
 
   /// From dy to the gradients of g and, in its place, r; `gated` is memory.
   template <class C, class S>
-  static void gate_backward(C& ctx, sma::Rows<const S, Width> dy, S* dots,
+  static void gate_backward(C& ctx, sma::Rows<const S, Width> dy,
                             const sma::Weights<GatedAttention, S>& w,
                             const sma::Gradients<GatedAttention, S>& dw, sma::Rows<S, ValueWidth> g,
                             sma::Rows<S, ValueWidth> r, sma::Rows<S, ValueWidth> dg,
                             sma::Rows<S, ValueWidth> gated) {
     const auto out = sma::child<"h_proj">(w);
     const auto dout = sma::child<"h_proj">(dw);
-    const S* bias = out["bias"_p].data;
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, r, gated});
     sma::ops::linear_backward(ctx, dy, sma::Rows<const S, ValueWidth>(gated), out["weight"_p].data,
                               dout["weight"_p].data, dout["bias"_p].data, dg);
-    if (dots != nullptr) ctx.launch(sma::ops::LinearDots<S, ValueWidth, Width>{gated, dg, dy, bias, dots});
     ctx.launch(sma::ops::GateBackward<S, ValueWidth>{g, r, dg});
   }
 
   /// From the gradients of queries, keys and values to dx; `inner` holds z and the gradient of r.
   template <class C, class S>
-  static void mix_backward(C& ctx, const sma::Sequences& s, Index first, sma::Rows<S, QueryWidth> dq,
+  static void mix_backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, Index first, sma::Rows<S, QueryWidth> dq,
                            sma::Rows<S, QueryWidth> dk, sma::Rows<S, ValueWidth> dv,
                            sma::Rows<S, inner_width> inner, sma::Rows<S, Width> dx,
                            const sma::Weights<GatedAttention, S>& w,
@@ -325,7 +308,7 @@ struct GatedAttention {
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{dv, value(dmixed), value(dmixed)});
     const auto mix = sma::child<"mx_proj">(w);
     const auto dmix = sma::child<"mx_proj">(g);
-    sma::ops::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), saved.x.block(first, dq.rows),
+    sma::ops::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), x.block(first, dq.rows),
                               mix["weight"_p].data, dmix["weight"_p].data, dmix["bias"_p].data, dx);
   }
 

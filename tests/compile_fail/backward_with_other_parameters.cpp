@@ -1,4 +1,4 @@
-// expected-error: sma::Network requires every module's backward to be callable as M::backward(ctx, sequences, dy, dx, weights, gradients, saved)
+// expected-error: sma::Network requires every module's backward to be callable as M::backward(ctx, sequences, x, dy, dx, weights, gradients, saved), or without x
 // expected-error: Twice
 
 #include <sma/eigen.hpp>

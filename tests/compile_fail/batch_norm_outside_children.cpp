@@ -14,7 +14,7 @@ struct Holder {  // of a batch norm that it does not list
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> x, sma::Rows<S, 4> y,
                       sma::Weights<Holder, S> w, Saved<S>& saved) {
-    Norm::forward(ctx, s, x, y, sma::Weights<Norm, S>{w.data, w.buffer_data}, saved);
+    sma::forward<Norm>(ctx, s, x, y, sma::Weights<Norm, S>{w.data, w.buffer_data}, saved);
   }
   template <class C, class S>
   static void backward(C&, const sma::Sequences&, sma::Rows<const S, 4>, sma::Rows<S, 4>,

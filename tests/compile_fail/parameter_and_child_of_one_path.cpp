@@ -15,12 +15,12 @@ struct Gated {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> x, sma::Rows<S, 4> y,
                       sma::Weights<Gated, S> w, Saved<S>& saved) {
-    Gate::forward(ctx, s, x, y, sma::child<0>(w), saved);
+    sma::forward<Gate>(ctx, s, x, y, sma::child<0>(w), saved);
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> dy, sma::Rows<S, 4> dx,
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> x, sma::Rows<const S, 4> dy, sma::Rows<S, 4> dx,
                        sma::Weights<Gated, S> w, sma::Gradients<Gated, S> g, Saved<S>& saved) {
-    Gate::backward(ctx, s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved);
+    sma::backward<Gate>(ctx, s, x, dy, dx, sma::child<0>(w), sma::child<0>(g), saved);
   }
 };
 

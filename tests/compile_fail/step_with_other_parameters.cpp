@@ -8,7 +8,7 @@
 /// y_t = x_{t-1}; its step takes no weights.
 struct Previous {
   static constexpr sma::Index input_width = 1, output_width = 1;
-  static constexpr bool causal = true;
+  static constexpr sma::Reach reach = sma::Reach::past;
   template <class S>
   struct Stream {
     S last;

@@ -25,7 +25,7 @@ using sma::Index;
 template <class M>
 struct Twice {
   static constexpr Index input_width = M::input_width, output_width = M::output_width;
-  static constexpr bool rowwise = sma::is_rowwise<M>();
+  static constexpr sma::Reach reach = sma::reach_of<M>();
   using Children = sma::Children<sma::Child<"once", M>>;
   template <class S>
   struct Saved {
@@ -34,19 +34,18 @@ struct Twice {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
                       sma::Rows<S, output_width> y, sma::Weights<Twice, S> w, Saved<S>& saved) {
-    M::forward(ctx, s, x, y, sma::child<0>(w), saved.once);
+    sma::forward<M>(ctx, s, x, y, sma::child<0>(w), saved.once);
     ctx.launch(sma::ops::AddRows<S, output_width>{y, y});
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Twice, S> w, sma::Gradients<Twice, S> g,
-                       Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
+                       sma::Rows<const S, output_width> dy, sma::Rows<S, input_width> dx,
+                       sma::Weights<Twice, S> w, sma::Gradients<Twice, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();
     const auto both = ctx.template scratch_rows<output_width>(s.rows);
     ctx.launch(sma::ops::Fill<S>{both.data, s.rows * output_width, S(0)});
     for (int i = 0; i < 2; ++i) ctx.launch(sma::ops::AddRows<S, output_width>{dy, both});
-    M::backward(ctx, s, sma::Rows<const S, output_width>(both), dx, sma::child<0>(w), sma::child<0>(g),
-                saved.once);
+    sma::backward<M>(ctx, s, x, both, dx, sma::child<0>(w), sma::child<0>(g), saved.once);
   }
 };
 

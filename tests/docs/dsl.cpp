@@ -18,13 +18,8 @@ using Model = sma::Chain<sma::Named<"embed", sma::Linear<4, 16>>, sma::Named<"bl
 
 struct Scale {  // y = w * x, one weight a channel
   static constexpr sma::Index input_width = 16, output_width = 16;
-  static constexpr bool rowwise = true;  // looks at one row at a time: causal, and streams by itself
+  static constexpr sma::Reach reach = sma::Reach::row;  // a row of y depends on that row of x alone
   using Parameters = sma::Parameters<sma::Param<"weight", sma::Shape<16>, sma::init::Ones>>;
-
-  template <class S>
-  struct Saved {  // what backward needs
-    sma::Rows<const S, 16> x;
-  };
 
   template <class S>
   struct Multiply {  // a kernel: one index is one row
@@ -39,18 +34,17 @@ struct Scale {  // y = w * x, one weight a channel
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<S, 16> y,
-                      sma::Weights<Scale, S> w, Saved<S>& saved) {
-    saved.x = x;
+                      sma::Weights<Scale, S> w, sma::NoState&) {
     ctx.launch(Multiply<S>{x, y, w["weight"_p].data});
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> dy, sma::Rows<S, 16> dx,
-                       sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<const S, 16> dy,
+                       sma::Rows<S, 16> dx, sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g,
+                       sma::NoState&) {
     using Product = sma::ops::ProductTerm<S, 16>;
-    ctx.launch(
-        sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, saved.x}, g["weight"_p].data});  // adds
-    if (dx) ctx.launch(Multiply<S>{dy, dx, w["weight"_p].data});                                  // writes
+    ctx.launch(sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, x}, g["weight"_p].data});  // adds
+    if (dx) ctx.launch(Multiply<S>{dy, dx, w["weight"_p].data});                                   // writes
   }
 };
 
@@ -58,33 +52,31 @@ template <class M>
 struct Gated {  // y = x * M(x)
   static constexpr sma::Index width = M::input_width;
   static constexpr sma::Index input_width = width, output_width = width;
-  static constexpr bool rowwise = sma::is_rowwise<M>();
+  static constexpr sma::Reach reach = sma::reach_of<M>();
   using Children = sma::Children<sma::Child<"gate", M>>;
 
   template <class S>
   struct Saved {
     sma::saved_of<M, S> gate;
-    sma::Rows<const S, width> x;
     sma::Rows<S, width> m;  // M(x)
   };
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, width> x, sma::Rows<S, width> y,
                       sma::Weights<Gated, S> w, Saved<S>& saved) {
-    saved.x = x;
     saved.m = ctx.template keep_rows<width>(s.rows);
-    M::forward(ctx, s, x, saved.m, sma::child<"gate">(w), saved.gate);
+    sma::forward<M>(ctx, s, x, saved.m, sma::child<"gate">(w), saved.gate);
     ctx.launch(sma::ops::MultiplyRows<S, width>{x, saved.m, y});
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, width> dy, sma::Rows<S, width> dx,
-                       sma::Weights<Gated, S> w, sma::Gradients<Gated, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, width> x,
+                       sma::Rows<const S, width> dy, sma::Rows<S, width> dx, sma::Weights<Gated, S> w,
+                       sma::Gradients<Gated, S> g, Saved<S>& saved) {
     auto scope = ctx.scope();  // gives the scratch memory back at its end
     const auto part = ctx.template scratch_rows<width>(s.rows);
-    ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.x, part});
-    M::backward(ctx, s, sma::Rows<const S, width>(part), dx, sma::child<"gate">(w), sma::child<"gate">(g),
-                saved.gate);
+    ctx.launch(sma::ops::MultiplyRows<S, width>{dy, x, part});
+    sma::backward<M>(ctx, s, x, part, dx, sma::child<"gate">(w), sma::child<"gate">(g), saved.gate);
     if (!dx) return;
     ctx.launch(sma::ops::MultiplyRows<S, width>{dy, saved.m, part});
     ctx.launch(sma::ops::AddRows<S, width>{part, dx});

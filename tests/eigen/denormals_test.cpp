@@ -24,7 +24,7 @@ template <bool Coupled>
 struct Sixteenth {
   static constexpr Index input_width = 1, output_width = 1;
   static constexpr bool couples_batch = Coupled;
-  static constexpr bool rowwise = true;
+  static constexpr sma::Reach reach = sma::Reach::row;
   static inline std::atomic<long> denormals{0};
 
   template <class S>

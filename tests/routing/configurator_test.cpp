@@ -59,7 +59,8 @@ void check_configurator(bool training, std::uint64_t seed) {
   for (std::size_t e = 0; e < masked.size(); ++e) masked[e] *= active[e] ? 1 : 0;
   std::vector<double> dw(w.size()), dx(x.size()), found_dw(w.size()), found_dx(x.size());
   hand.backward(x, dweight, dw, dx);
-  Configurator::backward(ctx, s, masked.data(), sma::Rows<double, kWidth>{found_dx.data(), s.rows}, weights,
+  Configurator::backward(ctx, s, {x.data(), s.rows}, masked.data(),
+                         sma::Target<double, kWidth>({found_dx.data(), s.rows}), weights,
                          sma::Gradients<Configurator, double>{found_dw.data()}, saved);
   laws::check_close(found_dw, dw, 1e-12, "parameter gradients");
   laws::check_close(found_dx, dx, 1e-12, "input gradient");

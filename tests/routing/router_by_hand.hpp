@@ -71,9 +71,9 @@ void run_branch(const Configurator& configurator, const sma::Sequences& s, const
     sma::saved_of<Branch, double> saved{};
     std::vector<double> metrics(static_cast<std::size_t>(sma::extent_of<Branch>.metrics));
     const sma::Weights<Branch, double> w{weights.data() + first, nullptr, metrics.data(), 0, 0};
-    Branch::forward(ctx, own.sequences(),
-                    sma::Rows<const double, R::input_width>{in.data(), own.sequences().rows},
-                    sma::Rows<double, R::output_width>{out.data(), own.sequences().rows}, w, saved);
+    const sma::Rows<const double, R::input_width> input{in.data(), own.sequences().rows};
+    sma::forward<Branch>(ctx, own.sequences(), input,
+                         sma::Rows<double, R::output_width>{out.data(), own.sequences().rows}, w, saved);
     for (std::size_t c = 0; c < rows; ++c) {
       const std::size_t e = own.rows[c] * kM + I;
       for (std::size_t j = 0; j < kOut; ++j) {
@@ -83,10 +83,10 @@ void run_branch(const Configurator& configurator, const sma::Sequences& s, const
         dout[c * kOut + j] = configurator.weight[e] * d;
       }
     }
-    Branch::backward(ctx, own.sequences(),
-                     sma::Rows<const double, R::output_width>{dout.data(), own.sequences().rows},
-                     sma::Rows<double, R::input_width>{din.data(), own.sequences().rows}, w,
-                     sma::Gradients<Branch, double>{result.dw.data() + first}, saved);
+    sma::backward<Branch>(ctx, own.sequences(), input,
+                          sma::Rows<const double, R::output_width>{dout.data(), own.sequences().rows},
+                          sma::Rows<double, R::input_width>{din.data(), own.sequences().rows}, w,
+                          sma::Gradients<Branch, double>{result.dw.data() + first}, saved);
     REQUIRE(first + size <= result.dw.size());
     for (std::size_t c = 0; c < rows; ++c)
       for (std::size_t j = 0; j < kIn; ++j) result.dx[own.rows[c] * kIn + j] += din[c * kIn + j];
@@ -96,7 +96,7 @@ void run_branch(const Configurator& configurator, const sma::Sequences& s, const
       std::vector<double> dense(x.size() / kIn * kOut), masked;
       sma::Context<B> all;
       sma::saved_of<Branch, double> unused{};
-      Branch::forward(all, s, sma::Rows<const double, R::input_width>{x.data(), s.rows},
+      sma::forward<Branch>(all, s, sma::Rows<const double, R::input_width>{x.data(), s.rows},
                       sma::Rows<double, R::output_width>{dense.data(), s.rows}, w, unused);
       for (const std::size_t t : own.rows)
         masked.insert(masked.end(), dense.begin() + static_cast<std::ptrdiff_t>(t * kOut),

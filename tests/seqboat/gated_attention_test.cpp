@@ -34,8 +34,7 @@ template <class M>
 struct Spread {
   static constexpr Index input_width = M::input_width;
   static constexpr Index output_width = M::output_width;
-  static constexpr bool causal = sma::is_causal<M>();
-  static constexpr bool streamable = sma::is_streamable<M>();
+  static constexpr sma::Reach reach = sma::reach_of<M>();
   using Children = sma::Children<sma::Child<"", M>>;
 
   template <class S>
@@ -44,6 +43,7 @@ struct Spread {
     sma::Sequences s;
   };
   template <class S>
+    requires(sma::is_streamable<M>())
   struct Stream {
     sma::stream_of<M, S> inner;
   };
@@ -55,19 +55,17 @@ struct Spread {
     std::transform(s.positions, s.positions + s.rows, positions, spread);
     saved.s = s;
     saved.s.positions = positions;
-    M::forward(ctx, saved.s, x, y, sma::child<0>(w), saved.inner);
+    sma::forward<M>(ctx, saved.s, x, y, sma::child<0>(w), saved.inner);
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, output_width> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Spread, S> w, sma::Gradients<Spread, S> g,
-                       Saved<S>& saved) {
-    M::backward(ctx, saved.s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
+  static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, input_width> x,
+                       sma::Rows<const S, output_width> dy, sma::Rows<S, input_width> dx,
+                       sma::Weights<Spread, S> w, sma::Gradients<Spread, S> g, Saved<S>& saved) {
+    sma::backward<M>(ctx, saved.s, x, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
   }
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
-                   sma::Rows<S, output_width> y, sma::Weights<Spread, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
+                   sma::Rows<S, output_width> y, sma::Weights<Spread, S> w, Stream<S>& stream) {
     const sma::Position here = spread(s.positions[0]);
     sma::Sequences moved = s;
     moved.positions = &here;

@@ -12,17 +12,15 @@ namespace laws {
 
 /// M as the worst of its callers sees it; when not `Spoils`, only what hands everything on.
 ///
-/// Rows are column blocks of wider rows, NaN beside them. After forward y is NaN, and x too where backward does not read it or takes it
-/// from another place; there x then lies elsewhere. dx holds NaN before backward. `again`, where it is offered, is called once before
-/// backward, into NaN, and must give the bits that forward gave; dots of the output, where they are offered, are dy . y.
-/// `broken_promises` counts the rows where that is not so.
+/// Rows are column blocks of wider rows, NaN beside them. After forward x and y are NaN; in backward x lies elsewhere, if M reads it. dx
+/// holds NaN before backward. `apply`, where it is offered, is called twice before backward, into NaN, from an x that is NaN when it has
+/// returned, and must give the bits that forward gave; `broken_promises` counts the rows where that is not so.
 template <class M, bool Spoils = true>
 struct Harsh {
   using Inner = sma::canonical<M>;
   static constexpr Index input_width = Inner::input_width;
   static constexpr Index output_width = Inner::output_width;
-  static constexpr bool rowwise = sma::is_rowwise<Inner>();
-  static constexpr bool causal = sma::is_causal<Inner>();
+  static constexpr sma::Reach reach = sma::reach_of<Inner>();
   static constexpr bool takes_tokens = sma::takes_tokens<Inner>();
   static constexpr Index sequences_per_output = sma::sequences_per_output<Inner>();
   using Children = sma::Children<sma::Child<"", M>>;
@@ -34,7 +32,6 @@ struct Harsh {
   template <class S>
   struct Saved {
     sma::saved_of<Inner, S> inner;
-    sma::Rows<const Element<S>, input_width> x;
     sma::Rows<S, output_width> y;
   };
 
@@ -48,59 +45,39 @@ struct Harsh {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const Element<S>, input_width> x,
                       sma::Rows<S, output_width> y, sma::Weights<Harsh, S> w, Saved<S>& saved) {
-    if constexpr (!Spoils) return Inner::forward(ctx, s, x, y, sma::child<0>(w), saved.inner);
+    if constexpr (!Spoils) return sma::forward<Inner>(ctx, s, x, y, sma::child<0>(w), saved.inner);
     const auto in = wide<true>(ctx, x);
     const auto out = wide<false>(ctx, sma::Rows<const S, output_width>{nullptr, y.rows});
-    Inner::forward(ctx, s, sma::Rows<const Element<S>, input_width>(in), out, sma::child<0>(w), saved.inner);
+    sma::forward<Inner>(ctx, s, in, out, sma::child<0>(w), saved.inner);
     copy(sma::Rows<const S, output_width>(out), y);
     spoil(out);
-    saved.x = x;
     saved.y = ctx.template keep_rows<output_width>(y.rows);
     copy(sma::Rows<const S, output_width>(y), saved.y);
-    if (!ctx.training()) return;
-    if constexpr (sma::forgets_input<Inner>() || sma::rebases<Inner>()) spoil(in);
+    if (ctx.training()) spoil(in);
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
-                       sma::Rows<Element<S>, input_width> dx, sma::Weights<Harsh, S> w,
-                       sma::Gradients<Harsh, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const Element<S>, input_width> x,
+                       sma::Rows<const S, output_width> dy, sma::Rows<Element<S>, input_width> dx,
+                       sma::Weights<Harsh, S> w, sma::Gradients<Harsh, S> g, Saved<S>& saved) {
     if constexpr (!Spoils)
-      return Inner::backward(ctx, s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
+      return sma::backward<Inner>(ctx, s, x, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
     auto scope = ctx.scope();
-    if constexpr (sma::rebases<Inner>())
-      Inner::rebase(saved.inner, sma::Rows<const Element<S>, input_width>(wide<false>(ctx, saved.x)));
-    if constexpr (sma::recompute_of<Inner>() != sma::Recompute::never) {
-      const auto out = wide<false>(ctx, sma::Rows<const S, output_width>{nullptr, dy.rows});
-      sma::Rows<const Element<S>, input_width> x{};
-      if constexpr (sma::recompute_of<Inner>() == sma::Recompute::from_input) x = wide<false>(ctx, saved.x);
-      Inner::again(ctx, s, x, out, sma::child<0>(w), saved.inner);
-      for (Index i = 0; i < dy.rows; ++i)
-        if (std::memcmp(out.row(i), saved.y.row(i), sizeof(S) * static_cast<std::size_t>(output_width)) != 0)
-          ++broken_promises;
-    }
+    if constexpr (sma::applies<Inner, C>)
+      for (int time = 0; time < 2; ++time) {
+        const auto out = wide<false>(ctx, sma::Rows<const S, output_width>{nullptr, dy.rows});
+        const auto in = sma::apply_reads_input<Inner, C> ? wide<false>(ctx, x) : sma::Rows<Element<S>, input_width>{};
+        sma::apply<Inner>(ctx, s, in, out, sma::child<0>(w), saved.inner);
+        if (in) spoil(in);
+        for (Index i = 0; i < dy.rows; ++i)
+          if (std::memcmp(out.row(i), saved.y.row(i), sizeof(S) * static_cast<std::size_t>(output_width)) != 0)
+            ++broken_promises;
+      }
+    const auto in = sma::reads_input<Inner, C> ? wide<false>(ctx, x) : sma::Rows<Element<S>, input_width>{};
     const auto from = wide<false>(ctx, dy);
     const auto to = dx ? wide<false>(ctx, sma::Rows<const Element<S>, input_width>{nullptr, dx.rows})
                        : sma::Rows<Element<S>, input_width>{};
-    const sma::Rows<const S, output_width> gradient = from;
-    if constexpr (sma::dots_output<Inner>()) {
-      S* dots = ctx.template scratch<S>(dy.rows);
-      std::fill_n(dots, dy.rows, nothing<S>());
-      Inner::backward_with_dots(ctx, s, gradient, dots, to, sma::child<0>(w), sma::child<0>(g), saved.inner);
-      for (Index i = 0; i < dy.rows; ++i) {
-        double dot = 0;
-        double size = 0;
-        for (Index j = 0; j < output_width; ++j) {
-          const double term = static_cast<double>(dy(i, j)) * static_cast<double>(saved.y(i, j));
-          dot += term;
-          size += std::abs(term);
-        }
-        if (!(std::abs(static_cast<double>(dots[i]) - dot) <= 10 * rounding<S>() * (size + 1)))
-          ++broken_promises;
-      }
-    } else {
-      Inner::backward(ctx, s, gradient, to, sma::child<0>(w), sma::child<0>(g), saved.inner);
-    }
+    sma::backward<Inner>(ctx, s, in, from, to, sma::child<0>(w), sma::child<0>(g), saved.inner);
     if constexpr (!takes_tokens)
       if (dx) copy(sma::Rows<const Element<S>, input_width>(to), dx);
   }

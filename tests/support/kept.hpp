@@ -14,7 +14,7 @@ template <class M>
 struct Kept {
   static constexpr Index input_width = M::input_width;
   static constexpr Index output_width = M::output_width;
-  static constexpr bool rowwise = sma::is_rowwise<M>();
+  static constexpr sma::Reach reach = sma::reach_of<M>();
   using Children = sma::Children<sma::Child<"", M>>;
   template <class S>
   struct Saved {
@@ -23,13 +23,13 @@ struct Kept {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
                       sma::Rows<S, output_width> y, sma::Weights<Kept, S> w, Saved<S>& saved) {
-    sma::canonical<M>::forward(ctx, s, x, y, sma::child<0>(w), saved.inner);
+    sma::forward<sma::canonical<M>>(ctx, s, x, y, sma::child<0>(w), saved.inner);
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, output_width> dy,
-                       sma::Rows<S, input_width> dx, sma::Weights<Kept, S> w, sma::Gradients<Kept, S> g,
-                       Saved<S>& saved) {
-    sma::canonical<M>::backward(ctx, s, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, input_width> x,
+                       sma::Rows<const S, output_width> dy, sma::Rows<S, input_width> dx,
+                       sma::Weights<Kept, S> w, sma::Gradients<Kept, S> g, Saved<S>& saved) {
+    sma::backward<sma::canonical<M>>(ctx, s, x, dy, dx, sma::child<0>(w), sma::child<0>(g), saved.inner);
   }
 };
 

@@ -51,13 +51,9 @@ template <sma::Index Width>
 struct Neighbour {
   static constexpr sma::Index input_width = Width;
   static constexpr sma::Index output_width = Width;
-  static constexpr bool causal = true;
+  static constexpr sma::Reach reach = sma::Reach::past;
   using Parameters = sma::Parameters<sma::Param<"here", sma::Shape<Width>, sma::init::Ones>,
                                      sma::Param<"before", sma::Shape<Width>, sma::init::Ones>>;
-  template <class S>
-  struct Saved {
-    sma::Rows<const S, Width> x;
-  };
   template <class S>
   struct Stream {
     S last[static_cast<std::size_t>(Width)];
@@ -67,15 +63,15 @@ struct Neighbour {
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
-                      sma::Weights<Neighbour, S> w, Saved<S>& saved) {
-    saved.x = x;
+                      sma::Weights<Neighbour, S> w, sma::NoState&) {
     ctx.launch(NeighbourForward<S, Width>{s, x, y, w.data, w.data + Width});
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx,
-                       sma::Weights<Neighbour, S> w, sma::Gradients<Neighbour, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
+                       sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx, sma::Weights<Neighbour, S> w,
+                       sma::Gradients<Neighbour, S> g, sma::NoState&) {
     ctx.launch(
-        NeighbourBackward<S, Width>{s, saved.x, dy, dx, w.data, w.data + Width, g.data, g.data + Width});
+        NeighbourBackward<S, Width>{s, x, dy, dx, w.data, w.data + Width, g.data, g.data + Width});
   }
   template <class C, class S>
   static void step(C&, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,

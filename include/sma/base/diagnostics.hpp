@@ -51,12 +51,8 @@ enum class Member {
   none,
   forward,
   backward,
+  apply,
   step,
-  rebase,
-  again,
-  forward_onto,
-  backward_onto,
-  backward_with_dots,
   layout,
   Parameters,
   Buffers,
@@ -66,17 +62,11 @@ enum class Member {
   Stream,
   input_width,
   output_width,
-  rowwise,
-  causal,
-  streamable,
+  reach,
   couples_batch,
   takes_tokens,
   sequences_per_output,
-  trace_width,
-  recompute,
-  forgets_input,
-  dots_output,
-  scales_elements
+  trace_width
 };
 template <Member What>
 struct Changes;

@@ -38,6 +38,25 @@ struct Rows {
   }
 };
 
+/// Where results go, and what is added to them on the way: row i becomes base row i + what is written. Without a base, what is
+/// written alone; the base may be `rows` themselves. Rows are a target without a base; a target is not rows, so that nothing that knows
+/// rows alone loses a base.
+template <class T, Index Width>
+struct Target {
+  Rows<T, Width> rows;
+  Rows<const T, Width> base;
+
+  Target() = default;
+  Target(Rows<T, Width> to, Rows<const T, Width> onto = {}) : rows(to), base(onto) {}  // NOLINT: implicit
+
+  [[nodiscard]] explicit operator bool() const { return static_cast<bool>(rows); }
+  /// Whether the base lies where results go.
+  [[nodiscard]] bool in_place() const { return base && base.data == rows.data; }
+  [[nodiscard]] Target block(Index begin, Index count) const {
+    return {rows.block(begin, count), base.block(begin, count)};
+  }
+};
+
 /// Non-owning view of one parameter tensor with static extents.
 template <class T, Index... Extents>
 struct Tensor {

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <sma/module/contract.hpp>
+#include <sma/module/facts.hpp>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -58,6 +59,16 @@ template <class... Ms>
 using first_of = std::tuple_element_t<0, std::tuple<Ms...>>;
 template <class... Ms>
 using last_of = std::tuple_element_t<sizeof...(Ms) - 1, std::tuple<Ms...>>;
+
+/// The module of a part, without its name.
+template <class M>
+using part_module = typename ChainChild<0, M>::type::module;
+
+/// A composition looks as far as the part that looks farthest.
+template <class... Ms>
+constexpr Reach farthest_reach() {
+  return std::max({Reach::row, reach_of<Ms>()...});
+}
 
 }  // namespace detail
 

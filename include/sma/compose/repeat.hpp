@@ -2,6 +2,7 @@
 
 #include <array>
 #include <sma/compose/parts.hpp>
+#include <sma/compose/plan.hpp>
 #include <sma/device/fill.hpp>
 #include <sma/module/module.hpp>
 #include <utility>
@@ -32,54 +33,100 @@ constexpr bool check_repeat() {
 }  // namespace detail
 
 /// N layers of one type, each with its own parameters: y = L_N(... L_1(x)). Compiled once. PyTorch: nn.ModuleList in a loop.
-/// Parameters of layer i stand under "i.". What passes between two layers is not kept where a layer makes it again in backward from
-/// what it keeps itself. Layers in which shards meet sum their gradients over them one by one, in memory for one layer a shard.
+/// Parameters of layer i stand under "i.". What passes between two layers is made once more where a layer does that from what it keeps
+/// itself. Layers in which shards meet sum their gradients over them one by one, in memory for one layer a shard.
 template <Index N, class L>
 struct Repeat {
   using module_type = Repeat;
   static_assert(N > 0, "sma::Repeat<N, L> requires N > 0");
+  using Layer = canonical<L>;
   static constexpr bool valid = detail::check_repeat<L>();
   static constexpr Index input_width = detail::input_width_of<L>();
   static constexpr Index output_width = detail::output_width_of<L>();
-  static constexpr bool rowwise = is_rowwise<L>();
-  static constexpr bool causal = is_causal<L>();
-  static constexpr bool streamable = is_streamable<L>();
-  static constexpr Recompute recompute =
-      recompute_of<canonical<L>>() == Recompute::from_kept ? Recompute::from_kept : Recompute::never;
-  static constexpr bool made_again = recompute != Recompute::never && rebases<canonical<L>>();
+  static constexpr Reach reach = reach_of<L>();
   static constexpr bool sums_gradients = couples_batch<L>() && N > 1;
   using Children = sma::Children<Child<"", L, N>>;
+  static constexpr auto layers = static_cast<std::size_t>(N);
+  /// What passes between two layers. Making it from a layer's input would need the inputs of all layers before.
+  template <class C>
+  static constexpr Fate between = !reads_input<Layer, C>                           ? Fate::forgotten
+                                  : applies<Layer, C> && !apply_reads_input<Layer, C> ? Fate::remade
+                                                                                      : Fate::kept;
 
   template <class S>
   struct Saved {
-    std::array<saved_of<L, S>, static_cast<std::size_t>(N)> parts;
+    std::array<saved_of<Layer, S>, layers> parts;
+    std::array<const S*, layers> inputs;  // of layer i > 0, where they are kept
   };
   template <class S>
+    requires(is_streamable<L>())
   struct Stream {
-    std::array<stream_of<L, S>, static_cast<std::size_t>(N)> parts;
+    std::array<stream_of<Layer, S>, layers> parts;
   };
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Repeat, S> w, Saved<S>& saved) {
     auto outer = ctx.scope();
+    const bool keeps = ctx.training() && between<C> == Fate::kept;
     Rows<S, input_width> spare[2];
-    if (!ctx.training() || made_again)
+    if (!keeps)
       for (auto& rows : spare) rows = ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
     for (Index i = 0; i < N; ++i) {
       Rows<S, input_width> out = y;
-      if (i + 1 < N)
-        out = ctx.training() && !made_again ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
+      if (i + 1 < N) {
+        out = keeps ? ctx.template keep_rows<input_width>(s.rows) : spare[i % 2];
+        saved.inputs[place(i + 1)] = out.data;
+      }
       auto scope = ctx.scope();
-      L::forward(ctx, s, x, out, child<0>(w, i), saved.parts[static_cast<std::size_t>(i)]);
-      observe(ctx, child<0>(w, i), s, out);
+      sma::forward<Layer>(ctx, s, x, out, child<0>(w, i), saved.parts[place(i)]);
       x = out;
     }
   }
 
   template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                       Rows<const S, output_width> dy, Rows<S, input_width> dx, Weights<Repeat, S> w,
+                       Gradients<Repeat, S> g, Saved<S>& saved)
+    requires(reads_input<Layer, C>)
+  {
+    backward_all(ctx, s, x, dy, dx, w, g, saved);
+  }
+  template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
-                       Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved) {
+                       Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved)
+    requires(!reads_input<Layer, C>)
+  {
+    backward_all(ctx, s, {}, dy, dx, w, g, saved);
+  }
+
+  template <class C, class S>
+  static void apply(C& ctx, const Sequences& s, Rows<S, output_width> y, Weights<Repeat, S> w,
+                    Saved<S>& saved)
+    requires(applies<Layer, C> && !apply_reads_input<Layer, C>)
+  {
+    sma::apply<Layer>(ctx, s, {}, y, child<0>(w, N - 1), saved.parts[place(N - 1)]);
+  }
+
+  template <class C, class S>
+  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                   Weights<Repeat, S> w, Stream<S>& stream) {
+    const Rows<S, input_width> spare[2] = {ctx.template scratch_rows<input_width>(1),
+                                           ctx.template scratch_rows<input_width>(1)};
+    for (Index i = 0; i < N; ++i) {
+      const Rows<S, input_width> out = i + 1 < N ? spare[i % 2] : y;
+      sma::step<Layer>(ctx, s, x, out, child<0>(w, i), stream.parts[place(i)]);
+      x = out;
+    }
+  }
+
+ private:
+  static std::size_t place(Index i) { return static_cast<std::size_t>(i); }
+
+  template <class C, class S>
+  static void backward_all(C& ctx, const Sequences& s, std::type_identity_t<Rows<const S, input_width>> x,
+                           Rows<const S, output_width> dy, Rows<S, input_width> dx, Weights<Repeat, S> w,
+                           Gradients<Repeat, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
     // Gradients between layers take turns, the last but one in dx.
     const Rows<S, input_width> spare[2] = {
@@ -88,59 +135,38 @@ struct Repeat {
     for (Index i = N - 1; i >= 0; --i) {
       const Rows<S, input_width> out = i > 0 ? spare[i % 2] : dx;
       auto scope = ctx.scope();
-      if constexpr (made_again) {
+      Rows<const S, input_width> in = x;
+      if (i > 0 && between<C> == Fate::kept) in = {saved.inputs[place(i)], s.rows};
+      if constexpr (between<C> == Fate::remade) {
         if (i > 0) {
-          const auto x = ctx.template scratch_rows<input_width>(s.rows);
-          L::again(ctx, s, Rows<const S, input_width>{}, x, child<0>(w, i - 1),
-                   saved.parts[static_cast<std::size_t>(i) - 1]);
-          L::rebase(saved.parts[static_cast<std::size_t>(i)], Rows<const S, input_width>(x));
+          const auto made = ctx.template scratch_rows<input_width>(s.rows);
+          sma::apply<Layer>(ctx, s, {}, made, child<0>(w, i - 1), saved.parts[place(i - 1)]);
+          in = made;
         }
       }
-      layer_backward(ctx, s, dy, out, child<0>(w, i), g, i, saved.parts[static_cast<std::size_t>(i)]);
+      layer_backward(ctx, s, in, dy, out, child<0>(w, i), g, i, saved.parts[place(i)]);
       dy = out;
     }
   }
 
   template <class C, class S>
-  static void again(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
-                    Weights<Repeat, S> w, Saved<S>& saved)
-    requires(recompute != Recompute::never)
-  {
-    L::again(ctx, s, x, y, child<0>(w, N - 1), saved.parts[static_cast<std::size_t>(N) - 1]);
-  }
-
-  template <class C, class S>
-  static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
-                   Weights<Repeat, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
-    const Rows<S, input_width> spare[2] = {ctx.template scratch_rows<input_width>(1),
-                                           ctx.template scratch_rows<input_width>(1)};
-    for (Index i = 0; i < N; ++i) {
-      const Rows<S, input_width> out = i + 1 < N ? spare[i % 2] : y;
-      step_module(ctx, s, x, out, child<0>(w, i), stream.parts[static_cast<std::size_t>(i)]);
-      x = out;
-    }
-  }
-
- private:
-  template <class C, class S>
-  SMA_NOINLINE static void layer_backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
-                                          Rows<S, input_width> dx, Weights<L, S> w, Gradients<Repeat, S> g,
-                                          Index i, saved_of<L, S>& saved) {
+  SMA_NOINLINE static void layer_backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                                          Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                                          Weights<Layer, S> w, Gradients<Repeat, S> g, Index i,
+                                          saved_of<Layer, S>& saved) {
     if constexpr (sums_gradients && C::sums_gradients) {
       if (ctx.batch_gradients != nullptr) {
         // All layers take the memory of the first, which is clear again when it has been summed.
-        const Gradients<L, S> own = child<0>(g, 0);
-        if (i == N - 1) ctx.launch(ops::Fill<S>{own.data, parameter_count<L>, S(0)});
+        const Gradients<Layer, S> own = child<0>(g, 0);
+        if (i == N - 1) ctx.launch(ops::Fill<S>{own.data, parameter_count<Layer>, S(0)});
         S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
-        L::backward(ctx, s, dy, dx, w, own, saved);
+        sma::backward<Layer>(ctx, s, x, dy, dx, w, own, saved);
         ctx.batch_gradients = batch;
-        ctx.sum_gradients(own.data, child<0>(g, i).data, parameter_count<L>);
+        ctx.sum_gradients(own.data, child<0>(g, i).data, parameter_count<Layer>);
         return;
       }
     }
-    L::backward(ctx, s, dy, dx, w, child<0>(g, i), saved);
+    sma::backward<Layer>(ctx, s, x, dy, dx, w, child<0>(g, i), saved);
   }
 };
 

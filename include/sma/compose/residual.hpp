@@ -33,48 +33,47 @@ constexpr bool check_residual() {
 template <class M>
 struct Residual {
   using module_type = Residual;
+  using Inner = canonical<M>;
   static constexpr bool valid = detail::check_residual<M>();
   static constexpr Index input_width = detail::input_width_of<M>();
   static constexpr Index output_width = detail::output_width_of<M>();
-  static constexpr bool rowwise = is_rowwise<M>();
-  static constexpr bool causal = is_causal<M>();
-  static constexpr bool streamable = is_streamable<M>();
+  static constexpr Reach reach = reach_of<M>();
   using Children = sma::Children<Child<"", M>>;
 
   template <class S>
-  struct Saved {
-    saved_of<M, S> inner;
-  };
+  using Saved = saved_of<Inner, S>;
   template <class S>
+    requires(is_streamable<M>())
   struct Stream {
-    stream_of<M, S> inner;
+    stream_of<Inner, S> inner;
   };
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                       Weights<Residual, S> w, Saved<S>& saved) {
-    forward_onto<canonical<M>>(ctx, s, x, x, y, child<0>(w), saved.inner);
+    sma::forward<Inner>(ctx, s, x, {y, x}, child<0>(w), saved);
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
-                       Weights<Residual, S> w, Gradients<Residual, S> g, Saved<S>& saved) {
-    backward_onto<canonical<M>>(ctx, s, dy, dy, dx, child<0>(w), child<0>(g), saved.inner);
-  }
-
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
-    requires(rebases<canonical<M>>())
+  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                       Rows<const S, output_width> dy, Rows<S, input_width> dx, Weights<Residual, S> w,
+                       Gradients<Residual, S> g, Saved<S>& saved)
+    requires(reads_input<Inner, C>)
   {
-    canonical<M>::rebase(saved.inner, x);
+    sma::backward<Inner>(ctx, s, x, dy, {dx, dy}, child<0>(w), child<0>(g), saved);
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+                       Weights<Residual, S> w, Gradients<Residual, S> g, Saved<S>& saved)
+    requires(!reads_input<Inner, C>)
+  {
+    sma::backward<Inner>(ctx, s, {}, dy, {dx, dy}, child<0>(w), child<0>(g), saved);
   }
 
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
-                   Weights<Residual, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
-    step_module(ctx, s, x, y, child<0>(w), stream.inner);
+                   Weights<Residual, S> w, Stream<S>& stream) {
+    sma::step<Inner>(ctx, s, x, y, child<0>(w), stream.inner);
     ctx.launch(ops::AddRows<S, output_width>{x, y});
   }
 };

@@ -56,79 +56,70 @@ struct Sum {
   static constexpr std::size_t size = sizeof...(Ms);
   static constexpr Index input_width = detail::input_width_of<detail::first_of<Ms...>>();
   static constexpr Index output_width = detail::output_width_of<detail::first_of<Ms...>>();
-  static constexpr bool rowwise = (is_rowwise<Ms>() && ...);
-  static constexpr bool causal = (is_causal<Ms>() && ...);
-  static constexpr bool streamable = (is_streamable<Ms>() && ...);
+  static constexpr Reach reach = detail::farthest_reach<Ms...>();
   using Children = detail::indexed_children<Ms...>;
   template <std::size_t N>
   using part = child_module<Sum, N>;
+  template <class C>
+  static constexpr bool reads = (reads_input<detail::part_module<Ms>, C> || ...);
 
   template <class S>
-  struct Saved {
-    std::tuple<saved_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
-  };
+  using Saved = std::tuple<saved_of<detail::part_module<Ms>, S>...>;
   template <class S>
+    requires(is_streamable<Ms>() && ...)
   struct Stream {
-    std::tuple<stream_of<typename detail::ChainChild<0, Ms>::type::module, S>...> parts;
+    std::tuple<stream_of<detail::part_module<Ms>, S>...> parts;
   };
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Target<S, output_width> y,
                       Weights<Sum, S> w, Saved<S>& saved) {
-    forward_onto(ctx, s, x, Rows<const S, output_width>{}, y, w, saved);
-  }
-
-  template <class C, class S>
-  static void forward_onto(C& ctx, const Sequences& s, Rows<const S, input_width> x,
-                           Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Sum, S> w,
-                           Saved<S>& saved) {
     each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      sma::forward_onto<part<N>>(ctx, s, x, base, y, child<N>(w), std::get<N>(saved.parts));
-      base = y;
+      sma::forward<part<N>>(ctx, s, x, y, child<N>(w), std::get<N>(saved));
+      y.base = y.rows;
     });
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
-                       Weights<Sum, S> w, Gradients<Sum, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const S, input_width>{}, dx, w, g, saved);
-  }
-
-  template <class C, class S>
-  static void backward_onto(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
-                            Rows<const S, input_width> base, Rows<S, input_width> dx, Weights<Sum, S> w,
-                            Gradients<Sum, S> g, Saved<S>& saved) {
-    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
-      auto scope = ctx.scope();
-      sma::backward_onto<part<N>>(ctx, s, dy, base, dx, child<N>(w), child<N>(g), std::get<N>(saved.parts));
-      base = dx;
-    });
-  }
-
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
-    requires((rebases<canonical<Ms>>() && ...))
+  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                       Rows<const S, output_width> dy, Target<S, input_width> dx, Weights<Sum, S> w,
+                       Gradients<Sum, S> g, Saved<S>& saved)
+    requires(reads<C>)
   {
-    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
-      part<N>::rebase(std::get<N>(saved.parts), x);
-    });
+    backward_each(ctx, s, x, dy, dx, w, g, saved);
+  }
+  template <class C, class S>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Target<S, input_width> dx,
+                       Weights<Sum, S> w, Gradients<Sum, S> g, Saved<S>& saved)
+    requires(!reads<C>)
+  {
+    backward_each(ctx, s, {}, dy, dx, w, g, saved);
   }
 
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
-                   Weights<Sum, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
+                   Weights<Sum, S> w, Stream<S>& stream) {
     each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
       const auto out = N == 0 ? y : ctx.template scratch_rows<output_width>(1);
-      step_module(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
+      sma::step<part<N>>(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
       if constexpr (N > 0) ctx.launch(ops::AddRows<S, output_width>{out, y});
     });
   }
 
  private:
+  template <class C, class S>
+  static void backward_each(C& ctx, const Sequences& s, std::type_identity_t<Rows<const S, input_width>> x,
+                            Rows<const S, output_width> dy, Target<S, input_width> dx, Weights<Sum, S> w,
+                            Gradients<Sum, S> g, Saved<S>& saved) {
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      auto scope = ctx.scope();
+      sma::backward<part<N>>(ctx, s, x, dy, dx, child<N>(w), child<N>(g), std::get<N>(saved));
+      dx.base = dx.rows;
+    });
+  }
+
   template <class F>
   static void each(F&& f) {
     [&]<std::size_t... N>(std::index_sequence<N...>) {

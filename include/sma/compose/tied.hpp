@@ -43,62 +43,63 @@ struct TiedEmbedding {
   static constexpr Index output_width = Vocabulary;
   static constexpr Index vocabulary = Vocabulary;
   static constexpr bool takes_tokens = true;
-  static constexpr bool rowwise = is_rowwise<Body>();
-  static constexpr bool causal = is_causal<Body>();
-  static constexpr bool streamable = is_streamable<Body>();
+  static constexpr Reach reach = reach_of<Body>();
+  using Inner = canonical<Body>;
   using Embedding = TokenEmbedding<Vocabulary, width, SquaredScale, Padding>;
   using Children = sma::Children<Child<"embed_tokens", Embedding>, Child<"", Body>>;
 
   template <class S>
   struct Saved {
-    saved_of<Embedding, S> embedding;
-    saved_of<canonical<Body>, S> body;
-    Rows<S, width> features;  // Body's output
+    saved_of<Inner, S> body;
+    Rows<const S, width> embedded;  // Body's input, where its backward reads it
+    Rows<S, width> features;        // Body's output
   };
   template <class S>
+    requires(is_streamable<Body>())
   struct Stream {
-    stream_of<canonical<Body>, S> body;
+    stream_of<Inner, S> body;
   };
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
                       Weights<TiedEmbedding, S> w, Saved<S>& saved) {
-    const auto embedded = ctx.template keep_rows<width>(s.rows);
+    NoState none;
+    const auto embedded = reads_input<Inner, C> ? ctx.template keep_rows<width>(s.rows)
+                                                : ctx.template scratch_rows<width>(s.rows);
+    saved.embedded = embedded;
     saved.features = ctx.template keep_rows<width>(s.rows);
-    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), saved.embedding);
-    observe(ctx, child<"embed_tokens">(w), s, embedded);
+    sma::forward<Embedding>(ctx, s, x, embedded, child<"embed_tokens">(w), none);
     {
       auto scope = ctx.scope();
-      Body::forward(ctx, s, Rows<const S, width>(embedded), saved.features, child<1>(w), saved.body);
-      observe(ctx, child<1>(w), s, saved.features);
+      sma::forward<Inner>(ctx, s, embedded, saved.features, child<1>(w), saved.body);
     }
     ops::linear_forward(ctx, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
                         static_cast<const S*>(nullptr), y);
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, Vocabulary> dy, Rows<Token, 1> dx,
-                       Weights<TiedEmbedding, S> w, Gradients<TiedEmbedding, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<const S, Vocabulary> dy,
+                       Rows<Token, 1> dx, Weights<TiedEmbedding, S> w, Gradients<TiedEmbedding, S> g,
+                       Saved<S>& saved) {
     auto scope = ctx.scope();
+    NoState none;
     const auto dfeatures = ctx.template scratch_rows<width>(s.rows);
     const auto dembedded = ctx.template scratch_rows<width>(s.rows);
     ops::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
                          child<"embed_tokens">(g).data, static_cast<S*>(nullptr), dfeatures);
-    Body::backward(ctx, s, Rows<const S, width>(dfeatures), dembedded, child<1>(w), child<1>(g), saved.body);
-    Embedding::backward(ctx, s, Rows<const S, width>(dembedded), dx, child<"embed_tokens">(w),
-                        child<"embed_tokens">(g), saved.embedding);
+    sma::backward<Inner>(ctx, s, saved.embedded, dfeatures, dembedded, child<1>(w), child<1>(g), saved.body);
+    sma::backward<Embedding>(ctx, s, x, dembedded, dx, child<"embed_tokens">(w), child<"embed_tokens">(g),
+                             none);
   }
 
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
-                   Weights<TiedEmbedding, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
-    saved_of<Embedding, S> unused{};
+                   Weights<TiedEmbedding, S> w, Stream<S>& stream) {
+    NoState none;
     const auto embedded = ctx.template scratch_rows<width>(1);
     const auto features = ctx.template scratch_rows<width>(1);
-    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), unused);
-    step_module(ctx, s, Rows<const S, width>(embedded), features, child<1>(w), stream.body);
+    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), none);
+    sma::step<Inner>(ctx, s, embedded, features, child<1>(w), stream.body);
     ops::linear_forward(ctx, Rows<const S, width>(features), child<"embed_tokens">(w).data,
                         static_cast<const S*>(nullptr), y);
   }

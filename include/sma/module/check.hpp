@@ -2,6 +2,7 @@
 
 #include <sma/base/diagnostics.hpp>
 #include <sma/base/sequences.hpp>
+#include <sma/module/call.hpp>
 #include <sma/module/layout.hpp>
 
 /// Compile-time checks of a module and of what is inside it.
@@ -42,21 +43,17 @@ constexpr Index output_width_of() {
 
 template <class M, class C>
 constexpr bool check_own_calls() {
-  using S = typename C::Scalar;
-  using Element = input_element<M, S>;
-  if constexpr (!requires(C& ctx, const Sequences& s, Rows<const Element, M::input_width> x,
-                          Rows<S, M::output_width> y, Weights<M, S> w,
-                          saved_of<M, S>& saved) { M::forward(ctx, s, x, y, w, saved); }) {
+  using A = Arguments<M, C>;
+  if constexpr (!ForwardTo<M, C, typename A::Y> && !ForwardTo<M, C, target_of<M, C>>) {
     static_assert(cannot_be_called<M>,
                   "sma::Network requires every module's forward to be callable as "
                   "M::forward(ctx, sequences, x, y, weights, saved)");
     return false;
-  } else if constexpr (!requires(C& ctx, const Sequences& s, Rows<const S, M::output_width> dy,
-                                 Rows<Element, M::input_width> dx, Weights<M, S> w, Gradients<M, S> g,
-                                 saved_of<M, S>& saved) { M::backward(ctx, s, dy, dx, w, g, saved); }) {
+  } else if constexpr (!reads_input<M, C> && !BackwardAlone<M, C, typename A::DX> &&
+                       !BackwardAlone<M, C, input_target_of<M, C>>) {
     static_assert(cannot_be_called<M>,
                   "sma::Network requires every module's backward to be callable as "
-                  "M::backward(ctx, sequences, dy, dx, weights, gradients, saved)");
+                  "M::backward(ctx, sequences, x, dy, dx, weights, gradients, saved), or without x");
     return false;
   } else {
     return true;

@@ -9,26 +9,22 @@
 ///
 ///     struct Scale {                                              // y = w * x, one weight a channel
 ///       static constexpr sma::Index input_width = 64, output_width = 64;
-///       static constexpr bool rowwise = true;                     // looks at one row at a time: streams by itself
+///       static constexpr sma::Reach reach = sma::Reach::row;      // a row of y depends on that row of x alone
 ///       using Parameters = sma::Parameters<sma::Param<"weight", sma::Shape<64>, sma::init::Ones>>;
-///       template <class S> struct Saved { sma::Rows<const S, 64> x; };    // what backward needs
 ///       template <class C, class S> static void forward(C&, const sma::Sequences&, sma::Rows<const S, 64> x,
-///                      sma::Rows<S, 64> y, sma::Weights<Scale, S> w, Saved<S>& saved);
-///       template <class C, class S> static void backward(C&, const sma::Sequences&, sma::Rows<const S, 64> dy,
-///                      sma::Rows<S, 64> dx, sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g, Saved<S>& saved);
+///                      sma::Rows<S, 64> y, sma::Weights<Scale, S> w, sma::NoState&);
+///       template <class C, class S> static void backward(C&, const sma::Sequences&, sma::Rows<const S, 64> x,
+///                      sma::Rows<const S, 64> dy, sma::Rows<S, 64> dx, sma::Weights<Scale, S> w,
+///                      sma::Gradients<Scale, S> g, sma::NoState&);
 ///     };
 ///
 /// forward writes y. backward writes dx (unless dx is null: nobody asked) and adds to g. Memory that backward needs comes
-/// from `ctx.keep`, memory for the call alone from `ctx.scratch`.
-/// A composition keeps x for backward, unless
-///     static constexpr bool forgets_input = true;                          backward does not read x, or
-///     template <class S> static void rebase(Saved<S>&, Rows<const S, 64> x);   it reads x where the last of these said, and
-/// the module before makes it again: `recompute` says that it can, cheaply, and `again(ctx, s, x, y, w, saved)` writes the y of the
-/// last forward once more, the same bits, at most once. It may use x up where x is not const: nobody else reads it.
-/// `forward_onto` and `backward_onto` add to a base in the pass that writes; `backward_with_dots` spares a router keeping y.
-/// Optional members: `Children`, `Buffers`, `Metrics`, `trace_width`, `Stream` with `step` (streaming), `layout` (when the
-/// output's rows are not the input's), `takes_tokens`, `causal`, `couples_batch`, `sequences_per_output`, `valid` (a
-/// compile-time check of its own).
+/// from `ctx.keep`, memory for the call alone from `ctx.scratch`. What backward needs beside x is `template <class S> struct Saved`.
+/// What else a module can do is what its functions take (call.hpp): backward without x does not read it, so that nobody keeps it;
+/// a `Target` for y or dx adds to a base in the pass that writes; `apply` writes y once more, so that nobody keeps it; `step` streams.
+/// Facts, each with its default: `reach`, `Parameters`, `Buffers`, `Metrics`, `Children`, `Saved`, `Stream`, `layout` (when the output's
+/// rows are not the input's) and `sequences_per_output`, `takes_tokens`, `couples_batch`, `trace_width`, `valid` (a compile-time check of
+/// its own).
 namespace sma {
 
 namespace detail {

@@ -5,33 +5,29 @@
 /// What is known of a module: each fact with its default.
 namespace sma {
 
-/// A module that looks at one row at a time, so that a row's output does not depend on its neighbours.
+/// What row t of the output depends on: row t of the input, rows 0..t of its sequence, or the whole sequence.
+enum class Reach { row, past, sequence };
+
+template <class M>
+constexpr Reach reach_of() {
+  if constexpr (requires { M::reach; })
+    return M::reach;
+  else
+    return Reach::sequence;
+}
+
 template <class M>
 constexpr bool is_rowwise() {
-  if constexpr (requires { M::rowwise; })
-    return M::rowwise;
-  else
-    return false;
+  return reach_of<M>() == Reach::row;
 }
-
-/// Output t depends on inputs 0..t only.
 template <class M>
 constexpr bool is_causal() {
-  if constexpr (requires { M::causal; })
-    return M::causal;
-  else
-    return is_rowwise<M>();
+  return reach_of<M>() <= Reach::past;
 }
-
-/// Has an O(1) `step`, so that it can stream in constant memory.
+/// Runs a step at a time in constant memory: it has a `Stream`, or needs none.
 template <class M>
 constexpr bool is_streamable() {
-  if constexpr (requires { M::streamable; })
-    return M::streamable;
-  else if constexpr (requires { typename M::template Stream<float>; })
-    return true;
-  else
-    return is_rowwise<M>();
+  return is_rowwise<M>() || requires { typename M::template Stream<float>; };
 }
 
 /// Training statistics run over the whole batch (batch norm), so that shards must meet.
@@ -44,54 +40,6 @@ constexpr bool couples_batch() {
       return (couples_batch<typename Cs::module>() || ... || false);
     }(children_of<M>{});
   }
-}
-
-/// Whether a module makes its output again in backward, for much less than forward costs: `again` reads the input, or does without
-/// because of what forward has kept.
-enum class Recompute { never, from_input, from_kept };
-
-template <class M>
-constexpr Recompute recompute_of() {
-  if constexpr (requires { M::recompute; })
-    return M::recompute;
-  else
-    return Recompute::never;
-}
-
-/// Backward reads the input where `rebase` says.
-template <class M>
-constexpr bool rebases() {
-  if constexpr (M::input_width > 0)
-    return requires(saved_of<M, float>& saved, Rows<const float, M::input_width> x) { M::rebase(saved, x); };
-  else
-    return false;
-}
-
-/// Nothing in backward reads the input, `again` included.
-template <class M>
-constexpr bool forgets_input() {
-  if constexpr (requires { M::forgets_input; })
-    return M::forgets_input && recompute_of<M>() != Recompute::from_input;
-  else
-    return false;
-}
-
-/// `backward_with_dots` gives backward's dy . y, a number a row, without that anybody keeps y.
-template <class M>
-constexpr bool dots_output() {
-  if constexpr (requires { M::dots_output; })
-    return M::dots_output;
-  else
-    return false;
-}
-
-/// Elements of the output are those of the input times numbers that do not depend on it, so that dy . y = dx . x.
-template <class M>
-constexpr bool scales_elements() {
-  if constexpr (requires { M::scales_elements; })
-    return M::scales_elements;
-  else
-    return false;
 }
 
 /// Input elements are `Token`s rather than the network's scalar.
@@ -114,6 +62,10 @@ constexpr Index sequences_per_output() {
 
 template <class M, class S>
 using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
+/// What backward gets for the output: rows, or of a configurator a number for each of its weights.
+template <class M, class S>
+using output_gradient =
+    std::conditional_t<requires { M::configures; }, const S*, Rows<const S, M::output_width>>;
 
 namespace detail {
 

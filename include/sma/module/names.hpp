@@ -247,51 +247,23 @@ struct WithComposition : M, Apart<canonical<M>> {};
 /// Whether `Who` has a function that compositions call, asked with D's arguments.
 template <class Who, class D, class C>
 consteval bool can_call(Member function) {
+  using A = Arguments<D, C>;
   using S = typename C::Scalar;
-  using X = Rows<const input_element<D, S>, D::input_width>;
-  using Y = Rows<S, D::output_width>;
-  using DX = Rows<input_element<D, S>, D::input_width>;
-  using DY = Rows<const S, D::output_width>;
-  using W = Weights<D, S>;
-  using G = Gradients<D, S>;
-  using Saved = saved_of<D, S>;
-  using Stream = stream_of<D, S>;
-  using Context = C&;
-  using Shape = const Sequences&;
-
+  using Y = target_of<D, C>;
+  using DX = input_target_of<D, C>;
   switch (function) {
     case Member::forward:
-      return requires(Context ctx, Shape s, X x, Y y, W w, Saved& saved) {
-        Who::forward(ctx, s, x, y, w, saved);
-      };
+      return ForwardTo<Who, C, Y, A> || ForwardTo<Who, C, typename A::Y, A>;
     case Member::backward:
-      return requires(Context ctx, Shape s, DY dy, DX dx, W w, G g, Saved& saved) {
-        Who::backward(ctx, s, dy, dx, w, g, saved);
-      };
+      return BackwardOfInput<Who, C, DX, A> || BackwardOfInput<Who, C, typename A::DX, A> ||
+             BackwardAlone<Who, C, DX, A> || BackwardAlone<Who, C, typename A::DX, A>;
+    case Member::apply:
+      return AppliesInput<Who, C, A> || AppliesAlone<Who, C, A>;
     case Member::step:
-      return requires(Context ctx, Shape s, X x, Y y, W w, Stream& stream) {
-        Who::step(ctx, s, x, y, w, stream);
-      };
-    case Member::rebase:
-      return requires(Saved& saved, X x) { Who::rebase(saved, x); };
-    case Member::again:
-      return requires(Context ctx, Shape s, X x, Y y, W w, Saved& saved) {
-        Who::again(ctx, s, x, y, w, saved);
-      };
-    case Member::forward_onto:
-      return requires(Context ctx, Shape s, X x, DY base, Y y, W w, Saved& saved) {
-        Who::forward_onto(ctx, s, x, base, y, w, saved);
-      };
-    case Member::backward_onto:
-      return requires(Context ctx, Shape s, DY dy, X base, DX dx, W w, G g, Saved& saved) {
-        Who::backward_onto(ctx, s, dy, base, dx, w, g, saved);
-      };
-    case Member::backward_with_dots:
-      return requires(Context ctx, Shape s, DY dy, S* dots, DX dx, W w, G g, Saved& saved) {
-        Who::backward_with_dots(ctx, s, dy, dots, dx, w, g, saved);
-      };
+      return requires(C& ctx, const Sequences& s, typename A::X x, typename A::Y y, typename A::W w,
+                      stream_of<D, S>& stream) { Who::step(ctx, s, x, y, w, stream); };
     case Member::layout:
-      return requires(Context ctx, Shape s) { Who::layout(ctx, s); };
+      return requires(C& ctx, const Sequences& s) { Who::layout(ctx, s); };
     default:
       return false;
   }
@@ -302,10 +274,8 @@ template <class M, class C>
 consteval Member changed_member() {
   using D = canonical<M>;
   using S = typename C::Scalar;
-  constexpr Member functions[] = {
-      Member::forward, Member::backward,     Member::step,          Member::rebase,
-      Member::again,   Member::forward_onto, Member::backward_onto, Member::backward_with_dots,
-      Member::layout};
+  constexpr Member functions[] = {Member::forward, Member::backward, Member::apply, Member::step,
+                                  Member::layout};
   for (const Member function : functions)
     if (can_call<D, D, C>(function) ? !can_call<WithComposition<M>, D, C>(function)
                                     : can_call<M, D, C>(function))
@@ -319,17 +289,11 @@ consteval Member changed_member() {
       {Member::Stream, std::is_same_v<stream_of<M, S>, stream_of<D, S>>},
       {Member::input_width, M::input_width == D::input_width},
       {Member::output_width, M::output_width == D::output_width},
-      {Member::rowwise, is_rowwise<M>() == is_rowwise<D>()},
-      {Member::causal, is_causal<M>() == is_causal<D>()},
-      {Member::streamable, is_streamable<M>() == is_streamable<D>()},
+      {Member::reach, reach_of<M>() == reach_of<D>()},
       {Member::couples_batch, couples_batch<M>() == couples_batch<D>()},
       {Member::takes_tokens, takes_tokens<M>() == takes_tokens<D>()},
       {Member::sequences_per_output, sequences_per_output<M>() == sequences_per_output<D>()},
-      {Member::trace_width, own_trace_width<M>() == own_trace_width<D>()},
-      {Member::recompute, recompute_of<M>() == recompute_of<D>()},
-      {Member::forgets_input, forgets_input<M>() == forgets_input<D>()},
-      {Member::dots_output, dots_output<M>() == dots_output<D>()},
-      {Member::scales_elements, scales_elements<M>() == scales_elements<D>()}};
+      {Member::trace_width, own_trace_width<M>() == own_trace_width<D>()}};
   for (const auto& [member, is_same] : same)
     if (!is_same) return member;
   return Member::none;

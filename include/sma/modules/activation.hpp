@@ -3,7 +3,6 @@
 #include <sma/module/module.hpp>
 #include <sma/ops/functions.hpp>
 #include <sma/ops/map.hpp>
-#include <sma/ops/rows.hpp>
 
 namespace sma {
 
@@ -12,46 +11,22 @@ template <Index Width, class Function>
 struct Activation {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
-  static constexpr Recompute recompute = Recompute::from_input;
-
-  template <class S>
-  struct Saved {
-    Rows<const S, Width> x;
-    bool derived;  // x holds f'(x)
-  };
+  static constexpr Reach reach = Reach::row;
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
-                      Weights<Activation, S>, Saved<S>& saved) {
-    saved = {x, false};
+  static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
+                      Weights<Activation, S> w, NoState& saved) {
+    apply(ctx, s, x, y, w, saved);
+  }
+  template <class C, class S>
+  static void apply(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+                    Weights<Activation, S>, NoState&) {
     ctx.launch(ops::Apply<S, Width, Function>{x, y});
   }
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
-    saved.x = x;
-  }
   template <class C, class S>
-  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
-                    Weights<Activation, S>, Saved<S>&) {
-    ctx.launch(ops::Apply<S, Width, Function>{x, y});
-  }
-  /// Both of backward's needs from one evaluation.
-  template <class C, class S>
-  static void again(C& ctx, const Sequences&, Rows<S, Width> x, Rows<S, Width> y, Weights<Activation, S>,
-                    Saved<S>& saved) {
-    ctx.launch(ops::ApplyAndDerive<S, Width, Function>{x, y});
-    saved.derived = true;
-  }
-
-  template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<Activation, S>, Gradients<Activation, S>, Saved<S>& saved) {
-    if (!dx) return;
-    if (saved.derived)
-      ctx.launch(ops::MultiplyRows<S, Width>{saved.x, dy, dx});
-    else
-      ctx.launch(ops::ApplyBackward<S, Width, Function>{saved.x, dy, dx});
+  static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, Width> dy,
+                       Rows<S, Width> dx, Weights<Activation, S>, Gradients<Activation, S>, NoState&) {
+    if (dx) ctx.launch(ops::ApplyBackward<S, Width, Function>{x, dy, dx});
   }
 };
 

@@ -14,9 +14,7 @@ struct Dropout {
   static_assert(Rate::num >= 0 && Rate::num < Rate::den, "sma::Dropout<Width, Rate> requires 0 <= Rate < 1");
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
-  static constexpr bool forgets_input = true;
-  static constexpr bool scales_elements = true;
+  static constexpr Reach reach = Reach::row;
   static constexpr double rate = static_cast<double>(Rate::num) / static_cast<double>(Rate::den);
 
   template <class S>

@@ -17,7 +17,7 @@ template <Index Vocabulary, Index Width, Index SquaredScale = 1, Index Padding =
 struct TokenEmbedding {
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
+  static constexpr Reach reach = Reach::row;
   static constexpr bool takes_tokens = true;
   static constexpr Index vocabulary = Vocabulary;
 
@@ -31,27 +31,21 @@ struct TokenEmbedding {
   using Parameters = sma::Parameters<Param<"weight", Shape<Vocabulary, Width>, InitialTable>>;
 
   template <class S>
-  struct Saved {
-    Rows<const Token, 1> x;
-  };
-
-  template <class S>
   static S factor() {
     return SquaredScale == 1 ? S(1) : std::sqrt(static_cast<S>(SquaredScale));
   }
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const Token, 1> x, Rows<S, Width> y,
-                      Weights<TokenEmbedding, S> w, Saved<S>& saved) {
-    saved.x = x;
+                      Weights<TokenEmbedding, S> w, NoState&) {
     ctx.launch(ops::GatherEmbedding<S, Width>{x, y, w.data, factor<S>()});
   }
 
   /// Tokens have no gradient: dx is ignored.
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<Token, 1>,
-                       Weights<TokenEmbedding, S>, Gradients<TokenEmbedding, S> g, Saved<S>& saved) {
-    ctx.launch(ops::ScatterEmbedding<S, Width>{saved.x, dy, g.data, factor<S>(), Padding});
+  static void backward(C& ctx, const Sequences&, Rows<const Token, 1> x, Rows<const S, Width> dy,
+                       Rows<Token, 1>, Weights<TokenEmbedding, S>, Gradients<TokenEmbedding, S> g, NoState&) {
+    ctx.launch(ops::ScatterEmbedding<S, Width>{x, dy, g.data, factor<S>(), Padding});
   }
 };
 
@@ -61,30 +55,24 @@ template <Index Width>
 struct RealEmbedding {
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
+  static constexpr Reach reach = Reach::row;
   using Parameters = sma::Parameters<Param<"weight", Shape<Width, 1>, init::Normal<std::ratio<1>>>,
                                      Param<"bias", Shape<Width>, init::Normal<std::ratio<1, 10>>>>;
 
-  template <class S>
-  struct Saved {
-    Rows<const S, 1> x;
-  };
-
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const S, 1> x, Rows<S, Width> y,
-                      Weights<RealEmbedding, S> w, Saved<S>& saved) {
-    saved.x = x;
+                      Weights<RealEmbedding, S> w, NoState&) {
     const auto [weight, bias] = w.tensors();
     ctx.launch(ops::RealEmbeddingForward<S, Width>{x, y, weight.data, bias.data});
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<S, 1> dx,
-                       Weights<RealEmbedding, S> w, Gradients<RealEmbedding, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, 1> x, Rows<const S, Width> dy, Rows<S, 1> dx,
+                       Weights<RealEmbedding, S> w, Gradients<RealEmbedding, S> g, NoState&) {
     const auto [dweight, dbias] = g.tensors();
     using Scaled = ops::ScaledByInputTerm<S, Width>;
     using Element = ops::ElementTerm<S, Width>;
-    ctx.launch(ops::ColumnSum<S, Width, Scaled>{dy.rows, Scaled{saved.x, dy}, dweight.data});
+    ctx.launch(ops::ColumnSum<S, Width, Scaled>{dy.rows, Scaled{x, dy}, dweight.data});
     ctx.launch(ops::ColumnSum<S, Width, Element>{dy.rows, Element{dy}, dbias.data});
     if (dx) ctx.launch(ops::RealEmbeddingBackward<S, Width>{dy, dx, w.data});
   }
@@ -97,27 +85,23 @@ struct AbsolutePosition {
   static_assert(Width % 2 == 0, "sma::AbsolutePosition<Width> requires an even Width");
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
-  static constexpr bool forgets_input = true;
+  static constexpr Reach reach = Reach::row;
 
   struct InitialScale {
     static double value(RandomSequence&, Index) { return 1.0 / std::sqrt(static_cast<double>(Width)); }
   };
   using Parameters = sma::Parameters<Param<"scale", Shape<1>, InitialScale>>;
 
-  template <class S>
-  struct Saved {};
-
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
-                      Weights<AbsolutePosition, S> w, Saved<S>&) {
+                      Weights<AbsolutePosition, S> w, NoState&) {
     ctx.launch(ops::PositionCodes<S, Width>{s.positions, y});
     ctx.launch(ops::AddToScaled<S, Width>{x, w.data, y});
   }
 
   template <class C, class S>
   static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<AbsolutePosition, S>, Gradients<AbsolutePosition, S> g, Saved<S>&) {
+                       Weights<AbsolutePosition, S>, Gradients<AbsolutePosition, S> g, NoState&) {
     using Dot = ops::RowDotTerm<S, Width>;
     auto scope = ctx.scope();
     const auto code = ctx.template scratch_rows<Width>(dy.rows);

@@ -15,54 +15,42 @@ template <Index Width, bool Affine = true>
 struct LayerNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
-  static constexpr Recompute recompute = Recompute::from_input;
+  static constexpr Reach reach = Reach::row;
   using Parameters = std::conditional_t<
       Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
       sma::Parameters<>>;
 
   template <class S>
   struct Saved {
-    Rows<const S, Width> x;
     S* mean;  // (rows)
     S* rstd;  // (rows)
   };
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<LayerNorm, S> w, Saved<S>& saved) {
-    saved = {x, ctx.template keep<S>(x.rows), ctx.template keep<S>(x.rows)};
-    again(ctx, Sequences{}, x, y, w, saved);
-  }
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
-    saved.x = x;
+    saved = {ctx.template keep<S>(x.rows), ctx.template keep<S>(x.rows)};
+    apply(ctx, s, x, y, w, saved);
   }
   template <class C, class S>
-  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+  static void apply(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
                     Weights<LayerNorm, S> w, Saved<S>& saved) {
     ctx.launch(ops::LayerNormForward<S, Width>{x, y, w.or_null("weight"_p), w.or_null("bias"_p), saved.mean,
                                                saved.rstd});
   }
-
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
-  }
-  template <class C, class S>
-  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
-                            Rows<S, Width> dx, Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g,
-                            Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, Width> dy,
+                       Target<S, Width> dx, Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g,
+                       Saved<S>& saved) {
     if constexpr (Affine) {
-      const auto [dweight, dbias] = g.tensors();
       using Normalized = ops::NormalizedTerm<S, Width>;
       using Element = ops::ElementTerm<S, Width>;
       ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
-          dy.rows, Element{dy}, Normalized{saved.x, dy, saved.mean, saved.rstd}, dbias.data, dweight.data});
+          dy.rows, Element{dy}, Normalized{x, dy, saved.mean, saved.rstd}, g["bias"_p].data,
+          g["weight"_p].data});
     }
     if (dx)
-      ctx.launch(ops::LayerNormBackward<S, Width>{saved.x, dy, base, dx, w.or_null("weight"_p), saved.mean,
+      ctx.launch(ops::LayerNormBackward<S, Width>{x, dy, dx.base, dx.rows, w.or_null("weight"_p), saved.mean,
                                                   saved.rstd});
   }
 };
@@ -74,41 +62,30 @@ template <Index Width, bool PerChannel, bool Affine>
 struct RootMeanSquareNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
-  static constexpr Recompute recompute = Recompute::from_input;
+  static constexpr Reach reach = Reach::row;
 
   template <class S>
   struct Saved {
-    Rows<const S, Width> x;
     S* rstd;  // (rows)
   };
 
   template <class C, class S, class Self>
-  static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
-                      Saved<S>& saved) {
-    saved = {x, ctx.template keep<S>(x.rows)};
-    again(ctx, Sequences{}, x, y, w, saved);
-  }
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
-    saved.x = x;
+  static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
+                      Weights<Self, S> w, Saved<S>& saved) {
+    saved.rstd = ctx.template keep<S>(x.rows);
+    apply(ctx, s, x, y, w, saved);
   }
   template <class C, class S, class Self>
-  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
+  static void apply(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y, Weights<Self, S> w,
                     Saved<S>& saved) {
     ctx.launch(ops::RmsNormForward<S, Width, PerChannel>{x, y, Affine ? w.data : nullptr, saved.rstd});
   }
 
   template <class C, class S, class Self>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
-  }
-  template <class C, class S, class Self>
-  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
-                            Rows<S, Width> dx, Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, Width> dy,
+                       Target<S, Width> dx, Weights<Self, S> w, Gradients<Self, S> g, Saved<S>& saved) {
     using Normalized = ops::NormalizedTerm<S, Width>;
-    [[maybe_unused]] const Normalized term{saved.x, dy, nullptr, saved.rstd};
+    [[maybe_unused]] const Normalized term{x, dy, nullptr, saved.rstd};
     if constexpr (Affine && PerChannel) {
       ctx.launch(ops::ColumnSum<S, Width, Normalized>{dy.rows, term, g.data});
     } else if constexpr (Affine) {
@@ -119,8 +96,8 @@ struct RootMeanSquareNorm {
       ctx.launch(ops::ColumnSum<S, 1, ops::TotalTerm<S>>{Width, {channels}, g.data});
     }
     if (dx)
-      ctx.launch(ops::RmsNormBackward<S, Width, PerChannel>{saved.x, dy, base, dx, Affine ? w.data : nullptr,
-                                                            saved.rstd});
+      ctx.launch(ops::RmsNormBackward<S, Width, PerChannel>{x, dy, dx.base, dx.rows,
+                                                            Affine ? w.data : nullptr, saved.rstd});
   }
 };
 
@@ -148,9 +125,8 @@ template <Index Width, bool Affine = true>
 struct BatchNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
-  static constexpr bool rowwise = true;
+  static constexpr Reach reach = Reach::row;
   static constexpr bool couples_batch = true;
-  static constexpr Recompute recompute = Recompute::from_input;
   using Parameters = std::conditional_t<
       Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
       sma::Parameters<>>;
@@ -158,19 +134,12 @@ struct BatchNorm {
       sma::Parameters<Param<"running_mean", Shape<Width>>, Param<"running_var", Shape<Width>, init::Ones>>;
 
   template <class S>
-  using Statistics = ops::ChannelStatistics<S>;
-  template <class S>
-  struct Saved {
-    Rows<const S, Width> x;
-    Statistics<S> statistics;
-  };
+  using Saved = ops::ChannelStatistics<S>;
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
-                      Weights<BatchNorm, S> w, Saved<S>& saved) {
-    const Statistics<S> statistics{ctx.template keep<S>(Width), ctx.template keep<S>(Width),
-                                   ctx.template keep<S>(Width)};
-    saved = {x, statistics};
+  static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
+                      Weights<BatchNorm, S> w, Saved<S>& statistics) {
+    statistics = {ctx.template keep<S>(Width), ctx.template keep<S>(Width), ctx.template keep<S>(Width)};
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
       // Sums around the shard's own mean, taken while its rows are in its cache, and moved to the batch's.
@@ -199,29 +168,20 @@ struct BatchNorm {
     } else {
       ctx.launch(ops::RunningStatistics<S, Width>{running_mean.data, running_var.data, statistics});
     }
-    again(ctx, Sequences{}, x, y, w, saved);
-  }
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
-    saved.x = x;
+    apply(ctx, s, x, y, w, statistics);
   }
   /// From the statistics that forward has found.
   template <class C, class S>
-  static void again(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
-                    Weights<BatchNorm, S> w, Saved<S>& saved) {
-    ctx.launch(ops::ChannelNormForward<S, Width>{x, y, saved.statistics, w.or_null("weight"_p),
-                                                 w.or_null("bias"_p)});
+  static void apply(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<S, Width> y,
+                    Weights<BatchNorm, S> w, Saved<S>& statistics) {
+    ctx.launch(
+        ops::ChannelNormForward<S, Width>{x, y, statistics, w.or_null("weight"_p), w.or_null("bias"_p)});
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, Width> dy, Rows<S, Width> dx,
-                       Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const S, Width>{}, dx, w, g, saved);
-  }
-  template <class C, class S>
-  static void backward_onto(C& ctx, const Sequences&, Rows<const S, Width> dy, Rows<const S, Width> base,
-                            Rows<S, Width> dx, Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g,
-                            Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, Width> dy,
+                       Target<S, Width> dx, Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g,
+                       Saved<S>& statistics) {
     auto scope = ctx.scope();
     S* sums = ctx.template scratch<S>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
     using Element = ops::ElementTerm<S, Width>;
@@ -229,7 +189,7 @@ struct BatchNorm {
     ctx.launch(ops::Fill<S>{sums, 2 * Width, S(0)});
     ctx.launch(ops::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
     ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
-        dy.rows, Element{dy}, Normalized{saved.x, dy, saved.statistics}, sums, sums + Width});
+        dy.rows, Element{dy}, Normalized{x, dy, statistics}, sums, sums + Width});
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
       ctx.launch(ops::AddTo<S, Width>{sums, dbias.data});
@@ -237,7 +197,7 @@ struct BatchNorm {
     }
     ctx.all_reduce(sums, 2 * Width + 1);
     if (dx)
-      ctx.launch(ops::ChannelNormBackward<S, Width>{saved.x, dy, base, dx, saved.statistics,
+      ctx.launch(ops::ChannelNormBackward<S, Width>{x, dy, dx.base, dx.rows, statistics,
                                                     w.or_null("weight"_p), sums});
   }
 };

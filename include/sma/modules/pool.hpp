@@ -51,11 +51,6 @@ struct PairFeatures {
   static constexpr Index output_width = 4 * Width;
   static constexpr Index sequences_per_output = 2;
 
-  template <class S>
-  struct Saved {
-    Rows<const S, Width> x;
-  };
-
   template <class C>
   static Sequences layout(C& ctx, const Sequences& s) {
     return detail::pooled_layout(ctx, s, 2);
@@ -63,17 +58,16 @@ struct PairFeatures {
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, 4 * Width> y,
-                      Weights<PairFeatures, S>, Saved<S>& saved) {
+                      Weights<PairFeatures, S>, NoState&) {
     if (s.rows != s.count)
       throw Error("sma::PairFeatures: found " + std::to_string(s.count) + " sequences of " +
                   std::to_string(s.rows) + " rows, expected one row each (pool first)");
-    saved.x = x;
     ctx.launch(ops::PairForward<S, Width>{x, y});
   }
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, 4 * Width> dy, Rows<S, Width> dx,
-                       Weights<PairFeatures, S>, Gradients<PairFeatures, S>, Saved<S>& saved) {
-    if (dx) ctx.launch(ops::PairBackward<S, Width>{saved.x, dy, dx});
+  static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, 4 * Width> dy,
+                       Rows<S, Width> dx, Weights<PairFeatures, S>, Gradients<PairFeatures, S>, NoState&) {
+    if (dx) ctx.launch(ops::PairBackward<S, Width>{x, dy, dx});
   }
 };
 

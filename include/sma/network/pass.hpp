@@ -216,8 +216,7 @@ class Pass {
     w.metric_data = metrics_of_lane(l);
     l.context.launch(ops::Fill<double>{w.metric_data, metric_count, 0.0});
     const Rows<Scalar, output_width> y = output_of(l);
-    if constexpr (fits) Description::forward(l.context, l.sequences, l.x, y, w, l.saved);
-    if constexpr (sequences_per_output<Description>() == 0) observe(l.context, w, l.sequences, y);
+    if constexpr (fits) sma::forward<Description>(l.context, l.sequences, l.x, y, w, l.saved);
   }
 
   SMA_NOINLINE void zero_gradients(Lane& l) {
@@ -231,17 +230,12 @@ class Pass {
     auto scope = scope_of<Description>(l.context);
     w.metric_data = metrics_of_lane(l);
     const Gradients<Description, Scalar> g{l.context.own_gradients};
-    if constexpr (!fits) {
-      return;
-    } else if constexpr (takes_tokens<Description>()) {
-      Description::backward(l.context, l.sequences, dy, Rows<Token, 1>{}, w, g, l.saved);
-    } else {
-      const Rows<Scalar, input_width> dx =
-          input_gradient == nullptr
-              ? Rows<Scalar, input_width>{}
-              : Rows<Scalar, input_width>{input_gradient + l.first_row * input_width, l.sequences.rows};
-      Description::backward(l.context, l.sequences, dy, dx, w, g, l.saved);
-    }
+    Rows<Element, input_width> dx;
+    if constexpr (!takes_tokens<Description>())
+      if (input_gradient != nullptr)
+        dx = {input_gradient + l.first_row * input_width, l.sequences.rows};
+    if constexpr (fits)
+      sma::backward<Description>(l.context, l.sequences, l.x, dy, dx, w, g, l.saved);
   }
 
   /// Sums what the lanes left, in lane order; gradients unless null.

@@ -122,8 +122,8 @@ class NetworkStream {
                                     Scalar* y) {
     state.context.reset();
     const Sequences s{1, 1, state.offsets, &state.time, &state.id};
-    step_module(state.context, s, Rows<const Element, input_width>{x, 1}, Rows<Scalar, output_width>{y, 1}, w,
-                state.modules);
+    sma::step<Description>(state.context, s, Rows<const Element, input_width>{x, 1},
+                           Rows<Scalar, output_width>{y, 1}, w, state.modules);
   }
 
   static void check(const State& state, const void* network, [[maybe_unused]] const Element* x) {

@@ -108,48 +108,6 @@ struct ExtractRows {
   }
 };
 
-/// A weight that can be divided by again: at least 1e-20 from zero, which no sum of gradients notices.
-template <class T>
-SMA_HD T divisible(T weight) {
-  constexpr T kLeast = T(1e-20);
-  if (weight > -kLeast && weight < kLeast) return weight < 0 ? -kLeast : kLeast;
-  return weight;
-}
-
-/// ScatterRowsBackward without x: dx alone.
-template <class T, Index Width>
-struct GatherWeightedRows {
-  Rows<const T, Width> dy;
-  const std::int32_t* rows;
-  const T* weight;
-  Index weight_stride;
-  Rows<T, Width> dx;
-  SMA_HD Index extent() const { return dx.rows; }
-  SMA_HD void operator()(Index c) const {
-    const Index r = rows[c];
-    const T* d = dy.row(r);
-    T* to = dx.row(c);
-    const T w = divisible(weight[r * weight_stride]);
-    for (Index j = 0; j < Width; ++j) to[j] = w * d[j];
-  }
-};
-
-/// Its dweight from dots[c] = dx[c] . x[c].
-template <class T>
-struct WeightGradients {
-  const T* dots;
-  const std::int32_t* rows;
-  Index count;
-  const T* weight;
-  T* dweight;
-  Index weight_stride;
-  SMA_HD Index extent() const { return count; }
-  SMA_HD void operator()(Index c) const {
-    const Index r = rows[c] * weight_stride;
-    dweight[r] = dots[c] / divisible(weight[r]);
-  }
-};
-
 /// The gradients of y[r] = weight[r] * x[c], r = rows[c]:  dx[c] = weight[r] * dy[r],  dweight[r] = dy[r] . x[c].
 template <class T, Index Width>
 struct ScatterRowsBackward {

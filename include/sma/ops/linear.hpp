@@ -81,24 +81,6 @@ struct LinearBackwardWeight {
   }
 };
 
-/// dots[i] = dy[i] . y[i] of y = x w^T + bias without y: dx[i] . x[i] + dy[i] . bias.
-template <class T, Index In, Index Out>
-struct LinearDots {
-  Rows<const T, In> x, dx;
-  Rows<const T, Out> dy;
-  const T* bias;  // (Out)
-  T* dots;        // (rows)
-  SMA_HD Index extent() const { return dy.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* px = x.row(i);
-    const T* pdx = dx.row(i);
-    const T* pdy = dy.row(i);
-    const T* pb = bias;
-    dots[i] = row_sum<T, In>([px, pdx](Index j) { return px[j] * pdx[j]; }) +
-              row_sum<T, Out>([pdy, pb](Index j) { return pdy[j] * pb[j]; });
-  }
-};
-
 /// y = base + x w^T + bias for one row range (base may be null, or y); shared by every module that holds a linear map.
 template <class C, class S, Index In, Index Out>
 void linear_forward(C& ctx, Rows<const S, In> x, const S* weight, const S* bias, Rows<S, Out> y,

@@ -104,7 +104,6 @@ struct TemperatureScale : ConfiguratorDefaults {
 template <Index Width, class Rule, class Estimator, class Options = ConfiguratorDefaults>
 struct LatentConfigurator {
   static constexpr Index input_width = Width;
-  static constexpr bool causal = Rule::causal;
   using rule = Rule;
   using estimator = Estimator;
 
@@ -117,10 +116,11 @@ struct LatentConfigurator {
     static constexpr Index branches = M;
     static constexpr bool valid = detail::check_configurator<Rule, Estimator, M>();
     static constexpr bool configures = true;
-    static constexpr bool causal = Rule::causal;
-    /// Step t needs the steps before it again, which a stream does not keep.
+    /// A rule over sequences, though it may be causal, needs the steps before step t again, which a stream does not keep.
     static constexpr bool decides_sequences = Rule::causal && !detail::selects_steps<Rule, float, M>;
-    static constexpr bool streamable = Rule::causal && !decides_sequences;
+    static constexpr Reach reach = !Rule::causal      ? Reach::sequence
+                                   : decides_sequences ? Reach::past
+                                                       : Reach::row;
     static constexpr Index logits = GatingOf<float>::logits;
     static constexpr bool learns_temperature =
         Options::learned_temperature && Estimator::gate == Gate::softmax && !detail::anneals<Estimator>();
@@ -144,7 +144,6 @@ struct LatentConfigurator {
 
     template <class S>
     struct Saved {
-      Rows<const S, Width> x;
       Rows<S, logits> u;     // (rows, K)
       S* p;                  // (rows, M)
       Decisions<S, M> made;  // (rows, M)
@@ -164,7 +163,6 @@ struct LatentConfigurator {
     template <class C, class S>
     static Decisions<S, M> forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Weights<For, S> w,
                                    Saved<S>& saved) {
-      saved.x = x;
       saved.u = ctx.template keep_rows<logits>(s.rows);
       saved.p = ctx.template keep<S>(s.rows * M);
       saved.made = {ctx.template keep<std::uint8_t>(s.rows * M), ctx.template keep<S>(s.rows * M)};
@@ -184,14 +182,8 @@ struct LatentConfigurator {
 
     /// dweight (rows, M): d loss / d weight, 0 where skipped. Writes dx (unless null) and adds to g.
     template <class C, class S>
-    static void backward(C& ctx, const Sequences& s, const S* dweight, Rows<S, Width> dx, Weights<For, S> w,
-                         Gradients<For, S> g, Saved<S>& saved) {
-      backward_onto(ctx, s, dweight, Rows<const S, Width>{}, dx, w, g, saved);
-    }
-
-    template <class C, class S>
-    static void backward_onto(C& ctx, const Sequences& s, const S* dweight, Rows<const S, Width> base,
-                              Rows<S, Width> dx, Weights<For, S> w, Gradients<For, S> g, Saved<S>& saved) {
+    static void backward(C& ctx, const Sequences& s, Rows<const S, Width> x, const S* dweight,
+                         Target<S, Width> dx, Weights<For, S> w, Gradients<For, S> g, Saved<S>& saved) {
       auto scope = ctx.scope();
       const AuxiliaryWeights& aux = ctx.settings.auxiliary;
       const bool shapes_p = !same_number(aux.load_balance, 0.0) || !same_number(aux.budget, 0.0);
@@ -221,13 +213,8 @@ struct LatentConfigurator {
         using Theta = ops::ElementTerm<S, 1>;
         ctx.launch(ops::ColumnSum<S, 1, Theta>{s.rows, Theta{{dtheta, s.rows}}, g["temp"_p].data});
       }
-      ops::linear_backward(ctx, Rows<const S, logits>(du), saved.x, w["weight"_p].data, g["weight"_p].data,
-                           g["bias"_p].data, dx, base);
-    }
-
-    template <class S>
-    static void rebase(Saved<S>& saved, Rows<const S, Width> x) {
-      saved.x = x;
+      ops::linear_backward(ctx, Rows<const S, logits>(du), x, w["weight"_p].data, g["weight"_p].data,
+                           g["bias"_p].data, dx.rows, dx.base);
     }
 
    private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <sma/device/fill.hpp>
 #include <sma/module/module.hpp>
 #include <sma/ops/compress.hpp>
@@ -19,8 +20,7 @@ struct Branch {
 
 /// A branch that runs nothing: a step that chooses it alone gets exact zero.
 struct Skip {
-  static constexpr bool causal = true;
-  static constexpr bool streamable = true;
+  static constexpr Reach reach = Reach::row;
 };
 
 /// The same, with its name.
@@ -84,14 +84,12 @@ constexpr bool check_branch() {
 template <class Configurator>
 concept IsConfigurator = requires {
   { Configurator::input_width } -> std::convertible_to<Index>;
-  { Configurator::causal } -> std::convertible_to<bool>;
   typename Configurator::template For<1>;
 };
 
 /// Stands where a configurator should: `check_router` has said so.
 struct NoConfigurator {
   static constexpr Index input_width = 0;
-  static constexpr bool causal = true;
   template <Index M>
   struct For {
     static constexpr bool configures = true;
@@ -111,7 +109,7 @@ constexpr bool check_router() {
   if constexpr (!IsConfigurator<Configurator>) {
     static_assert(is_not_a_configurator<Configurator>,
                   "sma::Router<Configurator, Branch<Name, M>, ...> requires its first argument to be a "
-                  "configurator: input_width, causal, For<branches>");
+                  "configurator: input_width, For<branches>");
     return false;
   } else if constexpr (!is_valid<typename Configurator::template For<sizeof...(Branches)>>()) {
     return false;
@@ -128,21 +126,6 @@ constexpr Index first_output_width() {
   Index width = 0;
   ((width = width != 0 ? width : output_width_of<Ms>()), ...);
   return width;
-}
-
-template <class M>
-constexpr bool branch_is_causal() {
-  if constexpr (is_skip<M>)
-    return true;
-  else
-    return is_causal<M>();
-}
-template <class M>
-constexpr bool branch_streams() {
-  if constexpr (is_skip<M>)
-    return true;
-  else
-    return is_streamable<M>();
 }
 
 template <class B>
@@ -166,8 +149,8 @@ struct BranchModule<B> {
 ///
 /// For every step the configurator says which branches run and with which weight. Each branch receives only its active
 /// rows, in order, with their original positions; its outputs go back to their rows; a skipped row gets exact zero.
-/// A branch runs on no rows at all too, so that shards meet alike. Routers nest. Where a branch can take its input from another place
-/// in backward (`rebase`), its rows are compressed again then and not kept.
+/// A branch runs on no rows at all too, so that shards meet alike. Routers nest. A branch's rows are compressed again in backward where
+/// it reads them.
 /// x (rows, input_width), y (rows, output_width). Parameters: "configurator." and one prefix a branch.
 template <class Configurator, class... Branches>
 struct Router {
@@ -180,14 +163,11 @@ struct Router {
   static constexpr Index output_width =
       detail::first_output_width<typename detail::BranchModule<Branches>::type...>();
   static constexpr bool valid = detail::check_router<Configurator, output_width, Branches...>();
-  static constexpr bool rowwise = false;
-  static constexpr bool causal =
-      UsedConfigurator::causal &&
-      (detail::branch_is_causal<typename detail::BranchModule<Branches>::type>() && ...);
   using BoundConfigurator = typename UsedConfigurator::template For<branches>;
-  static constexpr bool streamable =
-      causal && is_streamable<BoundConfigurator>() &&
-      (detail::branch_streams<typename detail::BranchModule<Branches>::type>() && ...);
+  /// Branches look at what was active before, and not at one row, where they look further than the configurator.
+  static constexpr Reach reach =
+      std::max({Reach::past, reach_of<BoundConfigurator>(),
+                reach_of<typename detail::BranchModule<Branches>::type>()...});
   using Children = sma::Children<
       Child<"configurator", BoundConfigurator>,
       Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;
@@ -196,70 +176,52 @@ struct Router {
 
   template <class S>
   struct Saved {
-    Rows<const S, input_width> x;
     saved_of<BoundConfigurator, S> configurator;
     Decisions<S, branches> made;
     std::array<Selection, sizeof...(Branches)> selected;
-    std::array<Rows<S, output_width>, sizeof...(Branches)>
-        outputs;  // each branch's compressed output, unless it dots that itself
+    std::array<Rows<S, output_width>, sizeof...(Branches)> outputs;  // each branch's, of its active rows
     std::tuple<saved_of<typename detail::BranchModule<Branches>::type, S>...> parts;
   };
   template <class S>
+    requires(is_streamable<BoundConfigurator>() &&
+             (is_streamable<typename detail::BranchModule<Branches>::type>() && ...))
   struct Stream {
     std::tuple<stream_of<typename detail::BranchModule<Branches>::type, S>...> parts;
   };
 
   template <class C, class S>
-  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+  static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Target<S, output_width> y,
                       Weights<Router, S> w, Saved<S>& saved) {
-    forward_onto(ctx, s, x, Rows<const S, output_width>{}, y, w, saved);
-  }
-
-  template <class C, class S>
-  static void forward_onto(C& ctx, const Sequences& s, Rows<const S, input_width> x,
-                           Rows<const S, output_width> base, Rows<S, output_width> y, Weights<Router, S> w,
-                           Saved<S>& saved) {
-    saved.x = x;
     saved.made = BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved.configurator);
     observe(ctx, child<"configurator">(w), s, Rows<S, branches>{saved.made.weight, s.rows});
-    const bool sets = !base && first_branch < branches;  // the first branch writes every row
-    if (base && base.data != y.data) ctx.launch(ops::CopyRows<S, output_width>{base, y});
-    if (!base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y});
+    const bool sets = !y.base && first_branch < branches;  // the first branch writes every row
+    if (y.base && !y.in_place()) ctx.launch(ops::CopyRows<S, output_width>{y.base, y.rows});
+    if (!y.base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y.rows});
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
       const Selection selected = select_active(ctx, s, saved.made.active + N, branches);
       const Index rows = selected.sequences.rows;
-      const auto in = rebases<branch<N>>() ? ctx.template scratch_rows<input_width>(rows)
-                                           : ctx.template keep_rows<input_width>(rows);
-      const auto out = dots_output<branch<N>>() ? ctx.template scratch_rows<output_width>(rows)
-                                                : ctx.template keep_rows<output_width>(rows);
+      const auto in = ctx.template scratch_rows<input_width>(rows);
+      const auto out = ctx.template keep_rows<output_width>(rows);
       saved.selected[N] = selected;
-      if constexpr (!dots_output<branch<N>>()) saved.outputs[N] = out;
+      saved.outputs[N] = out;
       compress(ctx, selected, x, in);
       {
         auto inner = ctx.scope();
-        branch<N>::forward(ctx, selected.sequences, Rows<const S, input_width>(in), out, child<N + 1>(w),
-                           std::get<N>(saved.parts));
-        observe(ctx, child<N + 1>(w), selected.sequences, out);
+        sma::forward<branch<N>>(ctx, selected.sequences, in, out, child<N + 1>(w), std::get<N>(saved.parts));
       }
       const S* weight = saved.made.weight + N;
       if (N == first_branch && sets)
-        ctx.launch(ops::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y});
+        ctx.launch(ops::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y.rows});
       else
-        ctx.launch(ops::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y});
+        ctx.launch(ops::ScatterRows<S, output_width>{out, selected.rows, weight, branches, y.rows});
     });
   }
 
   template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
-                       Weights<Router, S> w, Gradients<Router, S> g, Saved<S>& saved) {
-    backward_onto(ctx, s, dy, Rows<const S, input_width>{}, dx, w, g, saved);
-  }
-
-  template <class C, class S>
-  static void backward_onto(C& ctx, const Sequences& s, Rows<const S, output_width> dy,
-                            Rows<const S, input_width> base, Rows<S, input_width> dx, Weights<Router, S> w,
-                            Gradients<Router, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
+                       Rows<const S, output_width> dy, Target<S, input_width> dx, Weights<Router, S> w,
+                       Gradients<Router, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
     S* dweight = ctx.template scratch<S>(s.rows * branches);
     ctx.launch(ops::Fill<S>{dweight, s.rows * branches, S(0)});
@@ -270,50 +232,28 @@ struct Router {
       if (dx) gradients[N] = ctx.template scratch_rows<input_width>(rows);
       auto scope = ctx.scope();
       const auto dout = ctx.template scratch_rows<output_width>(rows);
-      const S* weight = saved.made.weight + N;
-      if constexpr (dots_output<branch<N>>())
-        ctx.launch(ops::GatherWeightedRows<S, output_width>{dy, selected.rows, weight, branches, dout});
-      else
-        ctx.launch(ops::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows, weight,
-                                                             dweight + N, branches, dout});
-      if constexpr (rebases<branch<N>>()) {
-        const auto in = ctx.template scratch_rows<input_width>(rows);
-        compress(ctx, selected, saved.x, in);
-        branch<N>::rebase(std::get<N>(saved.parts), Rows<const S, input_width>(in));
+      ctx.launch(ops::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows,
+                                                           saved.made.weight + N, dweight + N, branches,
+                                                           dout});
+      Rows<S, input_width> in;
+      if constexpr (reads_input<branch<N>, C>) {
+        in = ctx.template scratch_rows<input_width>(rows);
+        compress(ctx, selected, x, in);
       }
-      const Rows<const S, output_width> dbranch = dout;
-      if constexpr (dots_output<branch<N>>()) {
-        S* dots = ctx.template scratch<S>(rows);
-        branch<N>::backward_with_dots(ctx, selected.sequences, dbranch, dots, gradients[N], child<N + 1>(w),
-                                      child<N + 1>(g), std::get<N>(saved.parts));
-        ctx.launch(ops::WeightGradients<S>{dots, selected.rows, rows, weight, dweight + N, branches});
-      } else {
-        branch<N>::backward(ctx, selected.sequences, dbranch, gradients[N], child<N + 1>(w), child<N + 1>(g),
-                            std::get<N>(saved.parts));
-      }
+      sma::backward<branch<N>>(ctx, selected.sequences, in, dout, gradients[N], child<N + 1>(w),
+                               child<N + 1>(g), std::get<N>(saved.parts));
     });
-    sma::backward_onto<BoundConfigurator>(ctx, s, static_cast<const S*>(dweight), base, dx,
-                                          child<"configurator">(w), child<"configurator">(g),
-                                          saved.configurator);
+    sma::backward<BoundConfigurator>(ctx, s, x, dweight, dx, child<"configurator">(w),
+                                     child<"configurator">(g), saved.configurator);
     if (!dx) return;
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
-      extract_add(ctx, saved.selected[N], Rows<const S, input_width>(gradients[N]), dx);
+      extract_add(ctx, saved.selected[N], Rows<const S, input_width>(gradients[N]), dx.rows);
     });
-  }
-
-  template <class S>
-  static void rebase(Saved<S>& saved, Rows<const S, input_width> x)
-    requires(rebases<BoundConfigurator>())
-  {
-    saved.x = x;
-    BoundConfigurator::rebase(saved.configurator, x);
   }
 
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
-                   Weights<Router, S> w, Stream<S>& stream)
-    requires(streamable)
-  {
+                   Weights<Router, S> w, Stream<S>& stream) {
     saved_of<BoundConfigurator, S> saved{};
     const Decisions<S, branches> made =
         BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved);
@@ -322,7 +262,7 @@ struct Router {
     const auto out = ctx.template scratch_rows<output_width>(1);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       if (made.active[N] == 0) return;
-      step_module(ctx, s, x, out, child<N + 1>(w), std::get<N>(stream.parts));
+      sma::step<branch<N>>(ctx, s, x, out, child<N + 1>(w), std::get<N>(stream.parts));
       ctx.launch(ops::AddWeighted<S, output_width>{made.weight[N], out, y});
     });
   }

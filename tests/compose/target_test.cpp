@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <ratio>
 #include <sma/compose/chain.hpp>
 #include <sma/compose/repeat.hpp>
 #include <sma/compose/residual.hpp>
@@ -15,7 +14,7 @@
 #include <support/neighbour.hpp>
 #include <type_traits>
 
-/// Modules that add where their results are written, and that dot their output for a router: results must not show it.
+/// Modules that add where their results are written: results must not show it.
 
 using laws::check_same;
 using laws::Kept;
@@ -29,56 +28,8 @@ using Map = sma::Linear<kWidth, kWidth>;
 using Bare = sma::LinearWithoutBias<kWidth, kWidth>;
 using Near = user::Neighbour<kWidth>;
 
-/// A weight of zero, through which gradient flows.
-struct Weightless {
-  static constexpr sma::Gate gate = sma::Gate::softmax;
-  template <class T>
-  SMA_HD static T weight(T) {
-    return 0;
-  }
-  template <class T>
-  SMA_HD static T slope(T) {
-    return 1;
-  }
-};
-
 template <class Estimator, class... Branches>
 using Mixture = sma::Router<sma::LatentConfigurator<kWidth, sma::Independent, Estimator>, Branches...>;
-
-/// A linear map that says what a router asks for.
-struct Dotting : Map {
-  static constexpr bool dots_output = true;
-  using Parameters = Map::Parameters;
-  template <class C, class S>
-  static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> x, sma::Rows<S, kWidth> y,
-                      sma::Weights<Dotting, S> w, Map::Saved<S>& saved) {
-    saved.x = x;
-    sma::ops::linear_forward(ctx, x, w.data, w.data + kWidth * kWidth, y);
-  }
-  template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, kWidth> dy,
-                       sma::Rows<S, kWidth> dx, sma::Weights<Dotting, S> w, sma::Gradients<Dotting, S> g,
-                       Map::Saved<S>& saved) {
-    backward_with_dots(ctx, s, dy, static_cast<S*>(nullptr), dx, w, g, saved);
-  }
-  template <class C, class S>
-  static void backward_with_dots(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, S* dots,
-                                 sma::Rows<S, kWidth> dx, sma::Weights<Dotting, S> w,
-                                 sma::Gradients<Dotting, S> g, Map::Saved<S>& saved) {
-    sma::ops::linear_backward(ctx, dy, saved.x, w.data, g.data, g.data + kWidth * kWidth, dx);
-    if (dots != nullptr)
-      ctx.launch(sma::ops::LinearDots<S, kWidth, kWidth>{saved.x, dx, dy, w.data + kWidth * kWidth, dots});
-  }
-};
-
-template <class Estimator>
-void check_dots() {
-  using M = Mixture<Estimator, sma::Branch<"a", Dotting>, sma::Branch<"b", sma::Chain<Near, Dotting>>>;
-  using Reference =
-      Mixture<Estimator, sma::Branch<"a", Kept<Dotting>>, sma::Branch<"b", sma::Chain<Near, Kept<Dotting>>>>;
-  static_assert(sma::dots_output<sma::Chain<Near, Dotting>>() && !sma::dots_output<Kept<Dotting>>());
-  check_same<sma::Chain<Map, M>, sma::Chain<Map, Reference>>();
-}
 
 }  // namespace
 
@@ -127,17 +78,6 @@ TEST_CASE("a router adds its branches to what is there") {
   check_same<sma::Residual<M>, sma::Residual<Kept<M>>>();
   check_same<sma::Residual<sma::Sum<Map, M>>, sma::Residual<Kept<sma::Sum<Map, Kept<M>>>>>();
   laws::check_module<sma::Residual<M>, Double>(5);
-}
-
-TEST_CASE("a branch dots its output instead of its being kept, at weights of zero too") {
-  check_dots<sma::Confidence>();
-  check_dots<sma::StraightThrough>();
-  check_dots<Weightless>();
-  using M =
-      Mixture<sma::Confidence, sma::Branch<"a", sma::Chain<Dotting, sma::Dropout<kWidth, std::ratio<1, 4>>>>>;
-  static_assert(sma::dots_output<sma::canonical<M>::branch<0>>());
-  laws::check_module<M, Double>(3);
-  laws::check_module<Mixture<sma::Confidence, sma::Branch<"a", Dotting>>, Double>(4);
 }
 
 TEST_CASE("layers in which lanes meet sum their gradients layer by layer") {
