@@ -165,14 +165,15 @@ class Alone {
     context_.reset();
     auto scope = sma::scope_of<M>(context_);
     sma::forward<M>(context_, sequences_.view(), input(),
-               sma::Rows<float, M::output_width>{y_.data(), rows()}, weights(), saved_);
+                    sma::Rows<float, M::output_width>{y_.data(), rows()}, weights(), saved_);
   }
   void both() {
     forward();
     auto scope = sma::scope_of<M>(context_);
-    sma::backward<M>(context_, sequences_.view(), input(), sma::Rows<const float, M::output_width>{dy_.data(), rows()},
-                sma::Rows<float, M::input_width>{dx_.data(), rows()}, weights(),
-                sma::Gradients<M, float>{gradients_.data()}, saved_);
+    sma::backward<M>(context_, sequences_.view(), input(),
+                     sma::Rows<const float, M::output_width>{dy_.data(), rows()},
+                     sma::Rows<float, M::input_width>{dx_.data(), rows()}, weights(),
+                     sma::Gradients<M, float>{gradients_.data()}, saved_);
   }
 
  private:

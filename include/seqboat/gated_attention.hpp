@@ -196,8 +196,7 @@ struct GatedAttention {
 
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
-                   sma::Weights<GatedAttention, S> w, Stream<S>& stream)
-  {
+                   sma::Weights<GatedAttention, S> w, Stream<S>& stream) {
     constexpr Index slots = Span::size + 1;
     const Parts<S> now = room_for_parts<S>(ctx, 1);
     mix(ctx, x, w, now.inner);
@@ -270,8 +269,7 @@ struct GatedAttention {
 
   /// From dy to the gradients of g and, in its place, r; `gated` is memory.
   template <class C, class S>
-  static void gate_backward(C& ctx, sma::Rows<const S, Width> dy,
-                            const sma::Weights<GatedAttention, S>& w,
+  static void gate_backward(C& ctx, sma::Rows<const S, Width> dy, const sma::Weights<GatedAttention, S>& w,
                             const sma::Gradients<GatedAttention, S>& dw, sma::Rows<S, ValueWidth> g,
                             sma::Rows<S, ValueWidth> r, sma::Rows<S, ValueWidth> dg,
                             sma::Rows<S, ValueWidth> gated) {
@@ -285,10 +283,10 @@ struct GatedAttention {
 
   /// From the gradients of queries, keys and values to dx; `inner` holds z and the gradient of r.
   template <class C, class S>
-  static void mix_backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, Index first, sma::Rows<S, QueryWidth> dq,
-                           sma::Rows<S, QueryWidth> dk, sma::Rows<S, ValueWidth> dv,
-                           sma::Rows<S, inner_width> inner, sma::Rows<S, Width> dx,
-                           const sma::Weights<GatedAttention, S>& w,
+  static void mix_backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, Index first,
+                           sma::Rows<S, QueryWidth> dq, sma::Rows<S, QueryWidth> dk,
+                           sma::Rows<S, ValueWidth> dv, sma::Rows<S, inner_width> inner,
+                           sma::Rows<S, Width> dx, const sma::Weights<GatedAttention, S>& w,
                            const sma::Gradients<GatedAttention, S>& g, const Saved<S>& saved) {
     drop_again(ctx, saved, first, dv, dv);
     rotate(ctx, s.positions + first, dq, dk, S(-1));

@@ -18,8 +18,9 @@ struct Gated {
     sma::forward<Gate>(ctx, s, x, y, sma::child<0>(w), saved);
   }
   template <class C, class S>
-  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> x, sma::Rows<const S, 4> dy, sma::Rows<S, 4> dx,
-                       sma::Weights<Gated, S> w, sma::Gradients<Gated, S> g, Saved<S>& saved) {
+  static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, 4> x, sma::Rows<const S, 4> dy,
+                       sma::Rows<S, 4> dx, sma::Weights<Gated, S> w, sma::Gradients<Gated, S> g,
+                       Saved<S>& saved) {
     sma::backward<Gate>(ctx, s, x, dy, dx, sma::child<0>(w), sma::child<0>(g), saved);
   }
 };

@@ -1,4 +1,4 @@
-// expected-error: sma::Router<Configurator, Branch<Name, M>, ...> requires its first argument to be a configurator: input_width, causal, For<branches>
+// expected-error: sma::Router<Configurator, Branch<Name, M>, ...> requires its first argument to be a configurator: input_width, For<branches>
 // expected-error: is_not_a_configurator<sma::Branch<
 
 #include <sma/eigen.hpp>

@@ -150,6 +150,8 @@ TEST_CASE("the Gumbel temperature falls from 2 to 1/2 over the first half of tra
 TEST_CASE("a rule says in its type whether it is causal") {
   static_assert(sma::Independent::causal && sma::Switch::causal && sma::TopK<2>::causal);
   static_assert(sma::Threshold<std::ratio<1, 3>>::causal);
-  CHECK(sma::LatentConfigurator<4, by_hand::FirstLikely, sma::Confidence>::causal);
-  CHECK_FALSE(sma::LatentConfigurator<4, by_hand::HalfOfTheSteps, sma::Confidence>::causal);
+  using First = sma::LatentConfigurator<4, by_hand::FirstLikely, sma::Confidence>;
+  using Half = sma::LatentConfigurator<4, by_hand::HalfOfTheSteps, sma::Confidence>;
+  CHECK(sma::is_causal<First::For<2>>());
+  CHECK_FALSE(sma::is_causal<Half::For<2>>());
 }

@@ -97,7 +97,7 @@ void run_branch(const Configurator& configurator, const sma::Sequences& s, const
       sma::Context<B> all;
       sma::saved_of<Branch, double> unused{};
       sma::forward<Branch>(all, s, sma::Rows<const double, R::input_width>{x.data(), s.rows},
-                      sma::Rows<double, R::output_width>{dense.data(), s.rows}, w, unused);
+                           sma::Rows<double, R::output_width>{dense.data(), s.rows}, w, unused);
       for (const std::size_t t : own.rows)
         masked.insert(masked.end(), dense.begin() + static_cast<std::ptrdiff_t>(t * kOut),
                       dense.begin() + static_cast<std::ptrdiff_t>(t * kOut + kOut));

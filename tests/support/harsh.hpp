@@ -66,11 +66,13 @@ struct Harsh {
     if constexpr (sma::applies<Inner, C>)
       for (int time = 0; time < 2; ++time) {
         const auto out = wide<false>(ctx, sma::Rows<const S, output_width>{nullptr, dy.rows});
-        const auto in = sma::apply_reads_input<Inner, C> ? wide<false>(ctx, x) : sma::Rows<Element<S>, input_width>{};
+        const auto in =
+            sma::apply_reads_input<Inner, C> ? wide<false>(ctx, x) : sma::Rows<Element<S>, input_width>{};
         sma::apply<Inner>(ctx, s, in, out, sma::child<0>(w), saved.inner);
         if (in) spoil(in);
         for (Index i = 0; i < dy.rows; ++i)
-          if (std::memcmp(out.row(i), saved.y.row(i), sizeof(S) * static_cast<std::size_t>(output_width)) != 0)
+          if (std::memcmp(out.row(i), saved.y.row(i), sizeof(S) * static_cast<std::size_t>(output_width)) !=
+              0)
             ++broken_promises;
       }
     const auto in = sma::reads_input<Inner, C> ? wide<false>(ctx, x) : sma::Rows<Element<S>, input_width>{};

@@ -70,8 +70,7 @@ struct Neighbour {
   static void backward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x,
                        sma::Rows<const S, Width> dy, sma::Rows<S, Width> dx, sma::Weights<Neighbour, S> w,
                        sma::Gradients<Neighbour, S> g, sma::NoState&) {
-    ctx.launch(
-        NeighbourBackward<S, Width>{s, x, dy, dx, w.data, w.data + Width, g.data, g.data + Width});
+    ctx.launch(NeighbourBackward<S, Width>{s, x, dy, dx, w.data, w.data + Width, g.data, g.data + Width});
   }
   template <class C, class S>
   static void step(C&, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,

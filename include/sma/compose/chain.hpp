@@ -102,8 +102,8 @@ struct Chain {
   }
 
   template <class C, class S>
-  static void step(C& ctx, const Sequences& s, Rows<const Element<S>, input_width> x,
-                   Rows<S, output_width> y, Weights<Chain, S> w, Stream<S>& stream) {
+  static void step(C& ctx, const Sequences& s, Rows<const Element<S>, input_width> x, Rows<S, output_width> y,
+                   Weights<Chain, S> w, Stream<S>& stream) {
     step_from<0>(ctx, s, x, y, w, stream);
   }
 
@@ -162,8 +162,8 @@ struct Chain {
       part_forward<N>(ctx, s, out, x, y, w, saved);
     } else {
       constexpr Index width = part<N>::output_width;
-      const Rows<S, width> between = kept<C, N, Inference> ? ctx.template keep_rows<width>(out.rows)
-                                                           : Rows<S, width>{ping, out.rows};
+      const Rows<S, width> between =
+          kept<C, N, Inference> ? ctx.template keep_rows<width>(out.rows) : Rows<S, width>{ping, out.rows};
       saved.between[N] = kept<C, N, Inference> ? between.data : nullptr;
       {
         auto scope = scope_of<part<N>>(ctx);

@@ -49,7 +49,7 @@ struct Repeat {
   static constexpr auto layers = static_cast<std::size_t>(N);
   /// What passes between two layers. Making it from a layer's input would need the inputs of all layers before.
   template <class C>
-  static constexpr Fate between = !reads_input<Layer, C>                           ? Fate::forgotten
+  static constexpr Fate between = !reads_input<Layer, C>                              ? Fate::forgotten
                                   : applies<Layer, C> && !apply_reads_input<Layer, C> ? Fate::remade
                                                                                       : Fate::kept;
 

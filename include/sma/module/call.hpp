@@ -35,15 +35,13 @@ template <class M, class C, class Y, class A = Arguments<M, C>>
 concept ForwardTo = requires(C& ctx, const Sequences& s, typename A::X x, Y y, typename A::W w,
                              typename A::Saved& saved) { M::forward(ctx, s, x, y, w, saved); };
 template <class M, class C, class DX, class A = Arguments<M, C>>
-concept BackwardOfInput = requires(C& ctx, const Sequences& s, typename A::X x, typename A::DY dy, DX dx,
-                                   typename A::W w, typename A::G g, typename A::Saved& saved) {
-  M::backward(ctx, s, x, dy, dx, w, g, saved);
-};
+concept BackwardOfInput =
+    requires(C& ctx, const Sequences& s, typename A::X x, typename A::DY dy, DX dx, typename A::W w,
+             typename A::G g, typename A::Saved& saved) { M::backward(ctx, s, x, dy, dx, w, g, saved); };
 template <class M, class C, class DX, class A = Arguments<M, C>>
-concept BackwardAlone = requires(C& ctx, const Sequences& s, typename A::DY dy, DX dx, typename A::W w,
-                                 typename A::G g, typename A::Saved& saved) {
-  M::backward(ctx, s, dy, dx, w, g, saved);
-};
+concept BackwardAlone =
+    requires(C& ctx, const Sequences& s, typename A::DY dy, DX dx, typename A::W w, typename A::G g,
+             typename A::Saved& saved) { M::backward(ctx, s, dy, dx, w, g, saved); };
 template <class M, class C, class A = Arguments<M, C>>
 concept AppliesInput = requires(C& ctx, const Sequences& s, typename A::X x, typename A::Y y, typename A::W w,
                                 typename A::Saved& saved) { M::apply(ctx, s, x, y, w, saved); };
@@ -67,9 +65,8 @@ inline constexpr bool backward_adds = detail::BackwardOfInput<M, C, detail::inpu
                                       detail::BackwardAlone<M, C, detail::input_target_of<M, C>>;
 /// Backward reads the input, which must lie somewhere then.
 template <class M, class C>
-inline constexpr bool reads_input =
-    detail::BackwardOfInput<M, C, detail::input_target_of<M, C>> ||
-    detail::BackwardOfInput<M, C, typename detail::Arguments<M, C>::DX>;
+inline constexpr bool reads_input = detail::BackwardOfInput<M, C, detail::input_target_of<M, C>> ||
+                                    detail::BackwardOfInput<M, C, typename detail::Arguments<M, C>::DX>;
 /// M makes its output once more, the same bits, for much less than forward costs.
 template <class M, class C>
 inline constexpr bool applies = detail::AppliesInput<M, C> || detail::AppliesAlone<M, C>;

@@ -22,8 +22,8 @@ struct Linear {
     ops::linear_forward(ctx, x, w["weight"_p].data, w["bias"_p].data, y.rows, y.base);
   }
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy,
-                       Target<S, In> dx, Weights<Linear, S> w, Gradients<Linear, S> g, NoState&) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy, Target<S, In> dx,
+                       Weights<Linear, S> w, Gradients<Linear, S> g, NoState&) {
     ops::linear_backward(ctx, dy, x, w["weight"_p].data, g["weight"_p].data, g["bias"_p].data, dx.rows,
                          dx.base);
   }
@@ -43,9 +43,8 @@ struct LinearWithoutBias {
     ops::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y.rows, y.base);
   }
   template <class C, class S>
-  static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy,
-                       Target<S, In> dx, Weights<LinearWithoutBias, S> w, Gradients<LinearWithoutBias, S> g,
-                       NoState&) {
+  static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy, Target<S, In> dx,
+                       Weights<LinearWithoutBias, S> w, Gradients<LinearWithoutBias, S> g, NoState&) {
     ops::linear_backward(ctx, dy, x, w.data, g.data, static_cast<S*>(nullptr), dx.rows, dx.base);
   }
 };

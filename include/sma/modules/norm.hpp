@@ -45,9 +45,9 @@ struct LayerNorm {
     if constexpr (Affine) {
       using Normalized = ops::NormalizedTerm<S, Width>;
       using Element = ops::ElementTerm<S, Width>;
-      ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
-          dy.rows, Element{dy}, Normalized{x, dy, saved.mean, saved.rstd}, g["bias"_p].data,
-          g["weight"_p].data});
+      ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{dy.rows, Element{dy},
+                                                                Normalized{x, dy, saved.mean, saved.rstd},
+                                                                g["bias"_p].data, g["weight"_p].data});
     }
     if (dx)
       ctx.launch(ops::LayerNormBackward<S, Width>{x, dy, dx.base, dx.rows, w.or_null("weight"_p), saved.mean,

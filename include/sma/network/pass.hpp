@@ -232,10 +232,8 @@ class Pass {
     const Gradients<Description, Scalar> g{l.context.own_gradients};
     Rows<Element, input_width> dx;
     if constexpr (!takes_tokens<Description>())
-      if (input_gradient != nullptr)
-        dx = {input_gradient + l.first_row * input_width, l.sequences.rows};
-    if constexpr (fits)
-      sma::backward<Description>(l.context, l.sequences, l.x, dy, dx, w, g, l.saved);
+      if (input_gradient != nullptr) dx = {input_gradient + l.first_row * input_width, l.sequences.rows};
+    if constexpr (fits) sma::backward<Description>(l.context, l.sequences, l.x, dy, dx, w, g, l.saved);
   }
 
   /// Sums what the lanes left, in lane order; gradients unless null.

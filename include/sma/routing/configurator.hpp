@@ -118,7 +118,7 @@ struct LatentConfigurator {
     static constexpr bool configures = true;
     /// A rule over sequences, though it may be causal, needs the steps before step t again, which a stream does not keep.
     static constexpr bool decides_sequences = Rule::causal && !detail::selects_steps<Rule, float, M>;
-    static constexpr Reach reach = !Rule::causal      ? Reach::sequence
+    static constexpr Reach reach = !Rule::causal       ? Reach::sequence
                                    : decides_sequences ? Reach::past
                                                        : Reach::row;
     static constexpr Index logits = GatingOf<float>::logits;

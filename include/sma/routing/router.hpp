@@ -165,9 +165,8 @@ struct Router {
   static constexpr bool valid = detail::check_router<Configurator, output_width, Branches...>();
   using BoundConfigurator = typename UsedConfigurator::template For<branches>;
   /// Branches look at what was active before, and not at one row, where they look further than the configurator.
-  static constexpr Reach reach =
-      std::max({Reach::past, reach_of<BoundConfigurator>(),
-                reach_of<typename detail::BranchModule<Branches>::type>()...});
+  static constexpr Reach reach = std::max({Reach::past, reach_of<BoundConfigurator>(),
+                                           reach_of<typename detail::BranchModule<Branches>::type>()...});
   using Children = sma::Children<
       Child<"configurator", BoundConfigurator>,
       Child<detail::BranchModule<Branches>::name, typename detail::BranchModule<Branches>::type>...>;
@@ -232,9 +231,8 @@ struct Router {
       if (dx) gradients[N] = ctx.template scratch_rows<input_width>(rows);
       auto scope = ctx.scope();
       const auto dout = ctx.template scratch_rows<output_width>(rows);
-      ctx.launch(ops::ScatterRowsBackward<S, output_width>{dy, saved.outputs[N], selected.rows,
-                                                           saved.made.weight + N, dweight + N, branches,
-                                                           dout});
+      ctx.launch(ops::ScatterRowsBackward<S, output_width>{
+          dy, saved.outputs[N], selected.rows, saved.made.weight + N, dweight + N, branches, dout});
       Rows<S, input_width> in;
       if constexpr (reads_input<branch<N>, C>) {
         in = ctx.template scratch_rows<input_width>(rows);
