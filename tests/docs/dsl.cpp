@@ -16,21 +16,21 @@ using Block = sma::Residual<sma::Chain<sma::LayerNorm<16>, sma::FeedForward<16, 
 using Model = sma::Chain<sma::Named<"embed", sma::Linear<4, 16>>, sma::Named<"blocks", sma::Repeat<3, Block>>,
                          sma::MeanPool<16>, sma::Named<"head", sma::Linear<16, 2>>>;
 
+template <class S>
+struct Multiply {  // a kernel: one index is one row
+  sma::Rows<const S, 16> x;
+  sma::Rows<S, 16> y;
+  const S* weight;
+  SMA_HD sma::Index extent() const { return y.rows; }
+  SMA_HD void operator()(sma::Index i) const {
+    for (sma::Index j = 0; j < 16; ++j) y(i, j) = weight[j] * x(i, j);
+  }
+};
+
 struct Scale {  // y = w * x, one weight a channel
   static constexpr sma::Index input_width = 16, output_width = 16;
   static constexpr sma::Reach reach = sma::Reach::row;  // a row of y depends on that row of x alone
   using Parameters = sma::Parameters<sma::Param<"weight", sma::Shape<16>, sma::init::Ones>>;
-
-  template <class S>
-  struct Multiply {  // a kernel: one index is one row
-    sma::Rows<const S, 16> x;
-    sma::Rows<S, 16> y;
-    const S* weight;
-    SMA_HD sma::Index extent() const { return y.rows; }
-    SMA_HD void operator()(sma::Index i) const {
-      for (sma::Index j = 0; j < 16; ++j) y(i, j) = weight[j] * x(i, j);
-    }
-  };
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 16> x, sma::Rows<S, 16> y,
@@ -43,8 +43,8 @@ struct Scale {  // y = w * x, one weight a channel
                        sma::Rows<S, 16> dx, sma::Weights<Scale, S> w, sma::Gradients<Scale, S> g,
                        sma::NoState&) {
     using Product = sma::ops::ProductTerm<S, 16>;
-    ctx.launch(sma::ops::ColumnSum<S, 16, Product>{dy.rows, Product{dy, x}, g["weight"_p].data});  // adds
-    if (dx) ctx.launch(Multiply<S>{dy, dx, w["weight"_p].data});                                   // writes
+    sma::ops::column_sum<16>(ctx, dy.rows, Product{dy, x}, g["weight"_p].data);  // adds
+    if (dx) ctx.launch(Multiply<S>{dy, dx, w["weight"_p].data});                 // writes
   }
 };
 

@@ -9,6 +9,14 @@
 
 namespace sma {
 
+namespace detail {
+/// One weight and one bias a channel, from 1 and 0; none when not `Affine`.
+template <Index Width, bool Affine>
+using AffineParameters = std::conditional_t<
+    Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
+    sma::Parameters<>>;
+}  // namespace detail
+
 /// y = (x - mean(x)) / sqrt(var(x) + 1e-5) * weight + bias over each row; no weight and bias when not `Affine`.
 /// x, y (rows, Width). PyTorch: nn.LayerNorm(Width, elementwise_affine=Affine).
 template <Index Width, bool Affine = true>
@@ -16,15 +24,9 @@ struct LayerNorm {
   static constexpr Index input_width = Width;
   static constexpr Index output_width = Width;
   static constexpr Reach reach = Reach::row;
-  using Parameters = std::conditional_t<
-      Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
-      sma::Parameters<>>;
-
+  using Parameters = detail::AffineParameters<Width, Affine>;
   template <class S>
-  struct Saved {
-    S* mean;  // (rows)
-    S* rstd;  // (rows)
-  };
+  using Saved = ops::RowMoments<S>;
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
@@ -42,13 +44,10 @@ struct LayerNorm {
   static void backward(C& ctx, const Sequences&, Rows<const S, Width> x, Rows<const S, Width> dy,
                        Target<S, Width> dx, Weights<LayerNorm, S> w, Gradients<LayerNorm, S> g,
                        Saved<S>& saved) {
-    if constexpr (Affine) {
-      using Normalized = ops::NormalizedTerm<S, Width>;
-      using Element = ops::ElementTerm<S, Width>;
-      ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{dy.rows, Element{dy},
-                                                                Normalized{x, dy, saved.mean, saved.rstd},
-                                                                g["bias"_p].data, g["weight"_p].data});
-    }
+    [[maybe_unused]] const ops::NormalizedTerm<S, Width> scaled{x, dy, saved.mean, saved.rstd};
+    if constexpr (Affine)
+      ops::column_sums<Width>(ctx, dy.rows, ops::ElementTerm<S, Width>{dy}, g["bias"_p].data, scaled,
+                              g["weight"_p].data);
     if (dx)
       ctx.launch(ops::LayerNormBackward<S, Width>{x, dy, dx.base, dx.rows, w.or_null("weight"_p), saved.mean,
                                                   saved.rstd});
@@ -127,9 +126,7 @@ struct BatchNorm {
   static constexpr Index output_width = Width;
   static constexpr Reach reach = Reach::row;
   static constexpr bool couples_batch = true;
-  using Parameters = std::conditional_t<
-      Affine, sma::Parameters<Param<"weight", Shape<Width>, init::Ones>, Param<"bias", Shape<Width>>>,
-      sma::Parameters<>>;
+  using Parameters = detail::AffineParameters<Width, Affine>;
   using Buffers =
       sma::Parameters<Param<"running_mean", Shape<Width>>, Param<"running_var", Shape<Width>, init::Ones>>;
 

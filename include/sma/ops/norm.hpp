@@ -12,6 +12,13 @@ namespace ops {
 
 inline constexpr double kNormEpsilon = 1e-5;
 
+/// What a norm keeps of its rows.
+template <class T>
+struct RowMoments {
+  T* mean;  // (rows)
+  T* rstd;  // (rows)
+};
+
 /// out[j] = base(i, j) + f(j) over a row; base may be null, or hold out.
 template <class T, Index Width, class F>
 SMA_HD void set_row(const Rows<const T, Width>& base, Index i, T* out, const F& f) {

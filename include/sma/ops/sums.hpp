@@ -55,6 +55,17 @@ struct ColumnSums {
   T* second_out;  // (Width)
 };
 
+/// out[c] += sum over rows r of term(r, c).
+template <Index Width, class C, class T, class Term>
+void column_sum(C& ctx, Index rows, const Term& term, T* out) {
+  ctx.launch(ColumnSum<T, Width, Term>{rows, term, out});
+}
+/// The same of two terms that share what they read.
+template <Index Width, class C, class T, class First, class Second>
+void column_sums(C& ctx, Index rows, const First& first, T* first_out, const Second& second, T* second_out) {
+  ctx.launch(ColumnSums<T, Width, First, Second>{rows, first, second, first_out, second_out});
+}
+
 /// Terms for ColumnSum.
 template <class T, Index Width>
 struct ElementTerm {  // x
