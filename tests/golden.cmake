@@ -32,7 +32,7 @@ function(seqboat_golden_sources result out)
 endfunction()
 
 # A unit compiles once what its files have in common.
-seqboat_golden_sources(sources "${out}" --units 4)
+seqboat_golden_sources(sources "${out}" --units 4 --scalars ${SEQBOAT_GOLDEN_SCALARS})
 file(CONFIGURE OUTPUT "${out}/directory.cpp" CONTENT
   "namespace golden {\nextern const char* const directory;\nconst char* const directory = \"${SEQBOAT_GOLDEN_DIR}\";\n}\n" @ONLY)
 list(APPEND sources "${out}/directory.cpp")

@@ -25,6 +25,7 @@ foreach(system IN ITEMS cpp omp tbb)
   seqboat_test(thrust_${system} SOURCES ${thrust_sources} LIBRARIES seqboat::thrust PREFIX "${system}/" LABELS thrust LESS_OPTIMISED
     DEFINITIONS SMA_TEST_THRUST_SYSTEM=${system} THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_${upper} SMA_POISON_FRESH_MEMORY
     ENVIRONMENT OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive)
+  seqboat_precompile_for(thrust_${system} "${CMAKE_CURRENT_SOURCE_DIR}/thrust/system.hpp")
   # Thrust finds the system of a pointer through a reference that is bound to null.
   if(SEQBOAT_SANITIZE MATCHES "undefined")
     target_compile_options(thrust_${system} PRIVATE -fno-sanitize=null)

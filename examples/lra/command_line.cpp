@@ -104,13 +104,15 @@ void describe(CLI::App& app, CommandLine& line, const About& about) {
       ->capture_default_str();
   app.add_option("--log", line.log, "JSON-lines log file")->transform(path());
   app.add_flag("--quiet", line.quiet, "no progress line");
+  app.add_flag("--describe", line.describe,
+               "print the preset's model, part by part, and do nothing else: shapes, parameters, operations a row, what is kept");
   if (!activations.empty()) app.add_option("--activations", line.activations, activations)->transform(path());
 }
 
 /// Throws for a command line whose options are well but do not fit together.
 void check_together(const CommandLine& line, const About& about) {
   const bool generates = *about.generated != 0;
-  if (line.data.empty() && !line.generate)
+  if (line.data.empty() && !line.generate && !line.describe)
     throw sma::Error(generates ? "found neither --data nor --generate, expected one of them"
                                : std::string("found no --data, expected it: ") + about.data);
 }

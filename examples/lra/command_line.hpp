@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <optional>
+#include <sma/network/describe.hpp>
 #include <sma/train/stop_signals.hpp>
 #include <sma/train/trainer.hpp>
 #include <string>
@@ -32,6 +33,7 @@ struct CommandLine {
   std::string log;
   bool quiet = false;
   std::string activations;
+  bool describe = false;
 
   /// What a preset says, changed by what the user said.
   [[nodiscard]] sma::TrainerOptions apply(sma::TrainerOptions options) const;
@@ -69,6 +71,14 @@ void print_line(const std::string& text);
 /// Reads the command line and runs `train`; an error becomes one line on stderr. Returns the exit code: 0, or 1 for an error. After a
 /// signal the process ends by it, so that its parent sees the signal (128 + its number in a shell).
 int run_trainer(int argc, char** argv, const About& about, void (*train)(const CommandLine&));
+
+/// Prints the model: its modules, and operations a row for sequences of so many rows that are all active.
+template <class Net>
+void print_description(double length) {
+  std::string text = sma::describe<Net>({.length = length, .active = 1});
+  text.pop_back();
+  print_line(text);
+}
 
 /// Trains, then evaluates the best checkpoint (the last weights when nothing is saved) on the test split and prints that.
 template <class Net, class Data>

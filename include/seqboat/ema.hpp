@@ -28,6 +28,9 @@ struct Ema {
   static constexpr Index rows = Bidirectional ? 2 * Width : Width;
   static constexpr Index size = rows * States;
 
+  /// As a recurrence: s = q s + x and y += h s for each state, and omega x.
+  static constexpr double flops(const sma::Load&) { return 4.0 * size + 2.0 * Width; }
+
   struct InitialBeta {
     static double value(sma::RandomSequence& random, Index i) {
       return 0.02 * random.truncated_normal() + (i % States % 2 == 0 ? 1.0 : -1.0);

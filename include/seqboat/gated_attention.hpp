@@ -1,6 +1,7 @@
 #pragma once
 
 #include <seqboat/positions.hpp>
+#include <sma/compose/row_window.hpp>
 #include <sma/device/fill.hpp>
 #include <sma/module/module.hpp>
 #include <sma/modules/dropout.hpp>
@@ -62,6 +63,12 @@ struct GatedAttention {
   static constexpr Index inner_width = QueryWidth + 2 * ValueWidth;
   static constexpr bool valid = detail::check_positions<QueryWidth, Span, PositionKind>();
 
+  /// Both linear layers, queries and keys, scores and weighted sums over the keys of a mean row, the gate.
+  static constexpr double flops(const sma::Load& at) {
+    return 2.0 * Width * inner_width + 4.0 * QueryWidth +
+           keys_of(at.length) * 2.0 * (QueryWidth + ValueWidth) + ValueWidth + 2.0 * ValueWidth * Width;
+  }
+
   using Mix = sma::Linear<Width, inner_width>;
   using Out = sma::Linear<ValueWidth, Width>;
   using Drop = sma::Dropout<ValueWidth, Rate>;
@@ -114,12 +121,11 @@ struct GatedAttention {
     saved.normalizer = ctx.template keep<S>(s.rows);
     if (drops(ctx)) saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::ops::mask_bytes<ValueWidth>);
     auto scope = ctx.scope();
-    const Index reach = reach_of(s);
-    const Parts<S> parts = room_for_parts<S>(ctx, ctx.most_block_rows(s.rows, reach));
-    std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
-    // In blocks, whose keys and values are made `reach` rows ahead of the queries that see them.
-    ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
-      move(ctx, b, parts);
+    // In blocks, whose keys and values are made ahead of the queries that see them.
+    const sma::RowWindow window(ctx, s, Span::size > 0 ? Span::size : s.rows);
+    const Parts<S> parts = room_for_parts<S>(ctx, window.most_rows());
+    window.for_each([&](const sma::RowBlock& b) {
+      carry(window, b, parts);
       {
         const Index count = b.last - b.fresh;
         const auto mixed = saved.mixed.block(b.fresh, count);
@@ -134,8 +140,8 @@ struct GatedAttention {
       }
       const auto g = saved.g.block(b.first, b.last - b.first);
       const sma::ops::Queries queries{b.begin - b.first, b.end - b.first};
-      ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
-                                                           queries, g, saved.normalizer + b.first});
+      ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{problem(window.around(b), w, parts), queries, g,
+                                                           saved.normalizer + b.first});
       auto block_scope = ctx.scope();
       const Index count = b.end - b.begin;
       const auto gated = ctx.template scratch_rows<ValueWidth>(count);
@@ -154,17 +160,16 @@ struct GatedAttention {
                        Saved<S>& saved) {
     // z and r give way to their gradients, and SiLU's slope in `mixed` to the gradient of what it is the slope of.
     auto scope = ctx.scope();
-    const Index reach = reach_of(s);
-    const Index most = ctx.most_block_rows(s.rows, reach);
+    const sma::RowWindow window(ctx, s, Span::size > 0 ? Span::size : s.rows);
+    const Index most = window.most_rows();
     const Parts<S> parts = room_for_parts<S>(ctx, most);
     const auto dg = ctx.template scratch_rows<ValueWidth>(most);  // first d loss / d (g * r)
     const auto dv = ctx.template scratch_rows<ValueWidth>(most);  // first g * r
     const auto dq = ctx.template scratch_rows<QueryWidth>(most);
     const auto dk = ctx.template scratch_rows<QueryWidth>(most);
-    std::int32_t* offsets = ctx.template scratch<std::int32_t>(s.count + 1);
-    ctx.for_each_row_block(s.rows, reach, [&](const sma::RowBlock& b) {
-      move(ctx, b, parts);
-      move(ctx, b, dg, dv, dq, dk);
+    window.for_each([&](const sma::RowBlock& b) {
+      carry(window, b, parts);
+      window.carry(b, dg, dv, dq, dk);
       const auto g_rows = saved.g.block(b.first, b.last - b.first);
       {
         const Index at = b.fresh - b.first;
@@ -178,7 +183,7 @@ struct GatedAttention {
         ctx.launch(sma::ops::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
         ctx.launch(sma::ops::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
       }
-      ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(around(ctx, s, b, offsets), w, parts),
+      ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(window.around(b), w, parts),
                                                             {b.begin - b.first, b.end - b.first},
                                                             g_rows,
                                                             dg,
@@ -188,7 +193,7 @@ struct GatedAttention {
                                                             dv,
                                                             table(g)});
       // No later query sees the keys of these rows.
-      const Index count = (b.end == s.rows ? s.rows : b.end - reach) - b.first;
+      const Index count = window.done(b);
       mix_backward(ctx, s, x, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
                    parts.inner.block(0, count), dx.block(b.first, count), w, g, saved);
     });
@@ -219,6 +224,14 @@ struct GatedAttention {
   }
 
  private:
+  /// Mean number of keys that a row of a sequence of n sees.
+  static constexpr double keys_of(double n) {
+    const double w = Span::size;
+    const bool sees_all = Span::size == 0 || n <= w;
+    if (Causal) return sees_all ? (n + 1) / 2 : w + 1 - w * (w + 1) / (2 * n);
+    return sees_all ? n : 2 * w + 1 - w * (w + 1) / n;
+  }
+
   /// mixed = x W_mx^T + b_mx.
   template <class C, class S>
   static void mix(C& ctx, sma::Rows<const S, Width> x, const sma::Weights<GatedAttention, S>& w,
@@ -227,27 +240,10 @@ struct GatedAttention {
     sma::ops::linear_forward(ctx, x, weights["weight"_p].data, weights["bias"_p].data, mixed);
   }
 
-  /// Rows of the batch that meet a row lie at most so far from it.
-  static Index reach_of(const sma::Sequences& s) { return Span::size > 0 ? Span::size : s.rows; }
-
-  /// The sequences' rows in a block and around it.
-  template <class C>
-  static sma::Sequences around(C& ctx, const sma::Sequences& s, const sma::RowBlock& b,
-                               std::int32_t* offsets) {
-    ctx.launch(sma::ops::ClipOffsets{s, b.first, b.last, offsets});
-    return {b.last - b.first, s.count, offsets, s.positions + b.first, s.ids + b.first};
-  }
-  /// Brings what x, of the block before, holds of a block's rows to its beginning.
-  template <class C, class S, Index... N>
-  static void move(C& ctx, const sma::RowBlock& b, sma::Rows<S, N>... x) {
-    const Index count = b.fresh - b.first;
-    if (count > 0)
-      (ctx.launch(sma::ops::CopyRows<S, N>{x.block(b.first - b.held, count), x.block(0, count)}), ...);
-  }
-  /// What is read again: v instead of the columns that it is made from.
+  /// What is carried: v instead of the columns that it is made from.
   template <class C, class S>
-  static void move(C& ctx, const sma::RowBlock& b, const Parts<S>& parts) {
-    move(ctx, b, parts.inner.template columns<QueryWidth + ValueWidth>(0), parts.q, parts.k, parts.v);
+  static void carry(const sma::RowWindow<C>& window, const sma::RowBlock& b, const Parts<S>& parts) {
+    window.carry(b, parts.inner.template columns<QueryWidth + ValueWidth>(0), parts.q, parts.k, parts.v);
   }
 
   template <class C, class S>

@@ -12,6 +12,7 @@
 #include <sma/modules/dropout.hpp>
 #include <sma/modules/embedding.hpp>
 #include <sma/modules/linear.hpp>
+#include <sma/modules/map.hpp>
 #include <sma/modules/norm.hpp>
 #include <sma/modules/pool.hpp>
 #include <sma/network/network.hpp>

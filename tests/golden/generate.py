@@ -229,8 +229,8 @@ def source(description, check, module, scalars, calls):
     return text + "\n}  // namespace\n"
 
 
-def generate(path, only):
-    """The sources' texts. Files with the same description share its compiled templates; a layer is compiled with both scalars,
+def generate(path, only, scalars_of_all):
+    """The sources' texts. Files with the same description share its compiled templates; a layer is compiled with all scalars,
     a model, which takes longer, with one."""
     groups = {}
     cases = read_manifest(path)
@@ -244,9 +244,10 @@ def generate(path, only):
         groups.setdefault(test[:3], []).append((case.file, test[3]))
     sources = []
     for i, (texts, calls) in enumerate(groups.items()):
-        for scalars in ([SCALARS] if texts[1] == "check_layer" else [(scalar,) for scalar in SCALARS]):
+        whole = tuple(scalars_of_all)
+        for scalars in ([whole] if texts[1] == "check_layer" else [(scalar,) for scalar in whole]):
             # Unlike names, so that units can be merged.
-            name = f"Description{i}" + ("" if scalars is SCALARS else scalars[0].capitalize())
+            name = f"Description{i}" + ("" if scalars is whole else scalars[0].capitalize())
             description, check, module = (text.replace("DESCRIPTION", name) for text in texts)
             sources.append(source(description, check, module, scalars, calls))
     return sources
@@ -269,10 +270,11 @@ def main():
     parser.add_argument("--manifest", type=pathlib.Path, required=True, help="manifest.json beside its files")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="directory to write sources to")
     parser.add_argument("--only", nargs="+", default=[], metavar="FILE", help="golden files, of those in the manifest")
+    parser.add_argument("--scalars", nargs="+", default=SCALARS, choices=SCALARS, metavar="S", help="(double float)")
     parser.add_argument("--units", type=int, metavar="N", help="translation units at most (as many as there are descriptions)")
     arguments = parser.parse_args()
     try:
-        sources = generate(arguments.manifest, arguments.only)
+        sources = generate(arguments.manifest, arguments.only, arguments.scalars)
     except ManifestError as error:
         print(f"generate.py: {error}", file=sys.stderr)
         return 1

@@ -22,7 +22,7 @@ LAYERS = {
     "compose": ["modules"],
     "routing": ["compose"],
     "shards": ["module"],
-    "network": ["module", "shards"],
+    "network": ["compose", "module", "shards"],
     "io": ["base"],
     "train": ["network", "io", "routing"],
     "seqboat": ["routing", "network", "train", "io"],

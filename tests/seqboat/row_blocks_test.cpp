@@ -37,27 +37,3 @@ TEST_CASE_TEMPLATE("blocks of rows do not show in the attention unit", Scalar, f
 TEST_CASE("with full attention a batch is one block") {
   check_blocks<double, seqboat::Full, seqboat::NoPosition, false, std::ratio<0>>();
 }
-
-TEST_CASE("blocks of rows are the batch, each row fresh once, with all rows that it meets") {
-  using Ctx = sma::Context<sma::Eigen<float>>;
-  constexpr sma::Index kBlock = sma::Eigen<float>::row_block;
-  for (const sma::Index rows : {sma::Index{0}, sma::Index{1}, kBlock, kBlock + 1, 5 * kBlock + 77})
-    for (const sma::Index reach : {sma::Index{0}, sma::Index{1}, sma::Index{128}, kBlock, rows}) {
-      CAPTURE(rows);
-      CAPTURE(reach);
-      sma::Index end = 0;
-      sma::Index fresh = 0;
-      Ctx::for_each_row_block(rows, reach, [&](const sma::RowBlock& b) {
-        CHECK(b.begin == end);
-        CHECK(b.fresh == fresh);
-        CHECK(b.first == std::max<sma::Index>(0, b.begin - reach));
-        CHECK(b.last == std::min(rows, b.end + reach));
-        CHECK(b.last - b.first <= Ctx::most_block_rows(rows, reach));
-        if (b.end < rows) CHECK(b.end - b.begin >= 3 * reach);
-        end = b.end;
-        fresh = b.last;
-      });
-      CHECK(end == rows);
-      CHECK(fresh == rows);
-    }
-}

@@ -47,9 +47,11 @@ Pictures read_pictures(const std::string& directory) {
 }
 
 template <class Model>
+using Net = sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>>;
+
+template <class Model>
 void train(const lra::CommandLine& line, Pictures pictures, const sma::TrainerOptions& recipe) {
-  sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>> net(sma::Seed{line.seed},
-                                                                  {.threads = line.threads});
+  Net<Model> net(sma::Seed{line.seed}, {.threads = line.threads});
   Data data(std::move(pictures.splits), line.seed, Pixel{pictures.normalisation});
   lra::train_and_test(net, data, line, line.apply(recipe));
   if (!line.activations.empty()) lra::write_activations(net, data, line.activations);
@@ -76,6 +78,10 @@ sma::TrainerOptions small_recipe() {
 }
 
 void train_preset(const lra::CommandLine& line) {
+  constexpr double length = 1024;
+  if (line.describe)
+    return line.preset == "paper" ? lra::print_description<Net<Paper>>(length)
+                                  : lra::print_description<Net<Small>>(length);
   Pictures pictures = read_pictures(line.data);
   if (line.preset == "paper")
     train<Paper>(line, std::move(pictures), paper_recipe());

@@ -28,9 +28,11 @@ struct SameToken {
 using Data = lra::TrainingData<sma::Token, sma::Token, SameToken>;
 
 template <class Model>
+using Net = sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>>;
+
+template <class Model>
 void train(const lra::CommandLine& line, lra::Splits<sma::Token> splits, const sma::TrainerOptions& recipe) {
-  sma::Network<seqboat::Classifier<Model>, sma::Eigen<float>> net(sma::Seed{line.seed},
-                                                                  {.threads = line.threads});
+  Net<Model> net(sma::Seed{line.seed}, {.threads = line.threads});
   Data data(std::move(splits), line.seed, SameToken{});
   lra::train_and_test(net, data, line, line.apply(recipe));
 }
@@ -56,6 +58,10 @@ sma::TrainerOptions small_recipe() {
 }
 
 void train_preset(const lra::CommandLine& line) {
+  constexpr double length = 2000;  // the longest expressions
+  if (line.describe)
+    return line.preset == "paper" ? lra::print_description<Net<Paper>>(length)
+                                  : lra::print_description<Net<Small>>(length);
   auto splits = line.generate ? lra::generate_listops(line.seed) : lra::read_listops(line.data);
   if (line.preset == "paper")
     train<Paper>(line, std::move(splits), paper_recipe());

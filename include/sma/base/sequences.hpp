@@ -31,14 +31,6 @@ struct Sequences {
   SMA_HD Index length(Index s) const { return offsets[s + 1] - offsets[s]; }
 };
 
-/// A block of rows and the rows around it that it meets.
-struct RowBlock {
-  Index begin, end;   // the block
-  Index first, last;  // with the rows around it
-  Index fresh;        // fresh .. last - 1 are in no block before
-  Index held;         // `first` of the block before
-};
-
 /// A packed batch in host memory: sequences of rows of `Width` elements, one after another.
 ///
 ///     sma::Batch<float, 64> batch;

@@ -35,7 +35,28 @@ struct Chain {
   template <std::size_t N>
   using part = child_module<Chain, N>;
   template <class C>
-  static constexpr const Plan<size>& plan = plan_of<C, detail::part_module<Ms>...>;
+  static constexpr Plan<size> plan = plan_of<C, detail::part_module<Ms>...>;
+
+  /// Behind a pool sequences are one row.
+  static constexpr Load load_of_part(std::size_t n, const Load& at) {
+    constexpr bool pools[] = {sma::sequences_per_output<Ms>() != 0 ...};
+    return std::find(pools, pools + n, true) == pools + n ? at : Load{1, at.active};
+  }
+  static constexpr double flops(const Load& at) {
+    constexpr Index merges[] = {sma::sequences_per_output<Ms>()...};
+    double total = 0;
+    double rows = 1;  // of a part's input, for one of the chain's
+    [&]<std::size_t... N>(std::index_sequence<N...>) {
+      (
+          [&] {
+            const Load own = load_of_part(N, at);
+            total += rows * flops_of<part<N>>(own);
+            if (merges[N] != 0) rows /= own.length * static_cast<double>(merges[N]);
+          }(),
+          ...);
+    }(std::make_index_sequence<size>{});
+    return total;
+  }
 
   template <class S>
   struct Saved {

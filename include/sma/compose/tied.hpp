@@ -48,6 +48,8 @@ struct TiedEmbedding {
   using Embedding = TokenEmbedding<Vocabulary, width, SquaredScale, Padding>;
   using Children = sma::Children<Child<"embed_tokens", Embedding>, Child<"", Body>>;
 
+  static constexpr double flops(const Load& at) { return flops_of<Inner>(at) + 2.0 * width * Vocabulary; }
+
   template <class S>
   struct Saved {
     saved_of<Inner, S> body;

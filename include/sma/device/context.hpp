@@ -105,27 +105,6 @@ class Context {
     run(*this, kernel);
   }
 
-  /// Calls f(block), once at least, for blocks of rows that stay in the caches from one kernel to the next, where the backend names
-  /// such a number (`row_block`); otherwise for all of them. A row meets those up to `reach` rows from it.
-  template <class F>
-  static void for_each_row_block(Index rows, Index reach, const F& f) {
-    const Index size = block_rows(rows, reach);
-    RowBlock block{};
-    do {
-      block.begin = block.end;
-      block.end = std::min(block.begin + size, rows);
-      block.held = block.first;
-      block.first = std::max<Index>(0, block.begin - reach);
-      block.fresh = block.last;
-      block.last = std::min(block.end + reach, rows);
-      f(block);
-    } while (block.end < rows);
-  }
-  /// Rows of such a block, those around it included, at most.
-  static Index most_block_rows(Index rows, Index reach) {
-    return std::min(rows, block_rows(rows, reach) + 2 * reach);
-  }
-
   /// Not here: this network's shards do not meet, and some of them may have ended. See CoupledContext.
   template <class T>
   void all_reduce(T*, Index) {
@@ -169,14 +148,6 @@ class Context {
   }
 
  private:
-  /// Three times its reach, so that what two blocks have in common is not everything, and moves without overlap.
-  static Index block_rows(Index rows, Index reach) {
-    if constexpr (requires { Backend::row_block; })
-      return std::min(rows, std::max<Index>(Backend::row_block, 3 * reach));
-    else
-      return rows;
-  }
-
   Arena<Backend>& arena() { return scratch_ == nullptr ? own_ : *scratch_; }
 
   Arena<Backend> keep_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/module/contract.hpp>
+#include <utility>
 
 /// What is known of a module: each fact with its default.
 namespace sma {
@@ -66,6 +67,36 @@ using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
 template <class M, class S>
 using output_gradient =
     std::conditional_t<requires { M::configures; }, const S*, Rows<const S, M::output_width>>;
+
+/// What a network is given, for `flops`: rows of a sequence, and the share of them that a router's branch sees.
+struct Load {
+  double length = 1024;
+  double active = 1;
+};
+
+/// What part `n` of M is given, where M is given that.
+template <class M>
+constexpr Load load_of_part(std::size_t n, const Load& at) {
+  if constexpr (requires { M::load_of_part(n, at); })
+    return M::load_of_part(n, at);
+  else
+    return at;
+}
+
+/// Floating-point operations of forward that the formulas cannot do without, a row of the input: products and sums of matrices, attention,
+/// recurrences; not norms, activations, biases, dropout. Of a module that does not say, those of its parts. Training takes three times as
+/// many.
+template <class M>
+constexpr double flops_of(const Load& at) {
+  if constexpr (requires { M::flops(at); }) {
+    return M::flops(at);
+  } else {
+    return []<class... Cs, std::size_t... N>(Children<Cs...>, std::index_sequence<N...>, const Load& load) {
+      return (0.0 + ... +
+              (static_cast<double>(Cs::count) * flops_of<typename Cs::module>(load_of_part<M>(N, load))));
+    }(children_of<M>{}, std::make_index_sequence<children_of<M>::size>{}, at);
+  }
+}
 
 namespace detail {
 

@@ -125,7 +125,7 @@ struct Parameters {
       constexpr std::size_t place = place_of<Name>();
       constexpr Index before = [] {
         Index sum = 0;
-        for (std::size_t i = 0; i < place; ++i) sum += table[i].size;
+        for (std::size_t i = 0; i != place; ++i) sum += table[i].size;
         return sum;
       }();
       return

@@ -56,6 +56,7 @@ struct RealEmbedding {
   static constexpr Index input_width = 1;
   static constexpr Index output_width = Width;
   static constexpr Reach reach = Reach::row;
+  static constexpr double flops(const Load&) { return 2.0 * Width; }
   using Parameters = sma::Parameters<Param<"weight", Shape<Width, 1>, init::Normal<std::ratio<1>>>,
                                      Param<"bias", Shape<Width>, init::Normal<std::ratio<1, 10>>>>;
 

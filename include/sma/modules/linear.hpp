@@ -14,6 +14,7 @@ struct Linear {
   static constexpr Index input_width = In;
   static constexpr Index output_width = Out;
   static constexpr Reach reach = Reach::row;
+  static constexpr double flops(const Load&) { return 2.0 * In * Out; }
   using Parameters = sma::Parameters<Param<"weight", Shape<Out, In>, Init>, Param<"bias", Shape<Out>>>;
 
   template <class C, class S>
@@ -35,6 +36,7 @@ struct LinearWithoutBias {
   static constexpr Index input_width = In;
   static constexpr Index output_width = Out;
   static constexpr Reach reach = Reach::row;
+  static constexpr double flops(const Load&) { return 2.0 * In * Out; }
   using Parameters = sma::Parameters<Param<"weight", Shape<Out, In>, Init>>;
 
   template <class C, class S>

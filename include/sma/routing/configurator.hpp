@@ -122,6 +122,7 @@ struct LatentConfigurator {
                                    : decides_sequences ? Reach::past
                                                        : Reach::row;
     static constexpr Index logits = GatingOf<float>::logits;
+    static constexpr double flops(const Load&) { return 2.0 * Width * logits; }
     static constexpr bool learns_temperature =
         Options::learned_temperature && Estimator::gate == Gate::softmax && !detail::anneals<Estimator>();
     static constexpr Index trace_width = M;

@@ -173,6 +173,18 @@ struct Router {
   template <std::size_t N>
   using branch = child_module<Router, N + 1>;
 
+  /// Branches see the active rows, and each output is multiplied with its weight and added.
+  static constexpr Load load_of_part(std::size_t n, const Load& at) {
+    return n == 0 ? at : Load{at.length * at.active, at.active};
+  }
+  static constexpr double flops(const Load& at) {
+    double total = flops_of<BoundConfigurator>(at);
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      total += at.active * (flops_of<branch<N>>(load_of_part(N + 1, at)) + 2.0 * output_width);
+    });
+    return total;
+  }
+
   template <class S>
   struct Saved {
     saved_of<BoundConfigurator, S> configurator;
@@ -276,7 +288,7 @@ struct Router {
 
   /// Calls f for the branches that run something.
   template <class F>
-  static void each_branch(F&& f) {
+  static constexpr void each_branch(F&& f) {
     [&]<std::size_t... N>(std::index_sequence<N...>) {
       (
           (void)[&] {

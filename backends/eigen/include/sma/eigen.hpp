@@ -9,6 +9,7 @@
 #define SMA_EIGEN_WHOLE
 
 #include <sma/eigen/backend.hpp>
+#include <sma/eigen/matrix.hpp>
 #include <sma/eigen/ops/adam.hpp>
 #include <sma/eigen/ops/attention.hpp>
 #include <sma/eigen/ops/compress.hpp>

@@ -149,6 +149,7 @@ template <std::size_t Count>
 template <class T>
 class Pack {
  public:
+  using Scalar = T;
   static constexpr Index registers = 4;
   static constexpr Index size = registers * kRegisterWidth<T>;
 
