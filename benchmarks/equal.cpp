@@ -46,8 +46,7 @@ class Cases {
     }
     add(name + ".x", {batch.rows(), in}, batch.values());
 
-    net.training(true);
-    const auto y = net.forward(batch);
+    const auto y = net.train(batch);
     add(name + ".y", {y.count, out},
         std::span<const S>(y.rows.data, static_cast<std::size_t>(y.count * out)));
     std::vector<S> dy(static_cast<std::size_t>(y.count * out));
@@ -59,8 +58,7 @@ class Cases {
           std::span<const S>(dx.data, static_cast<std::size_t>(batch.rows() * in)));
     add_entries(name + ".grad.", sma::parameter_entries<M>(), net.gradients());
     add_entries(name + ".buffer.", sma::buffer_entries<M>(), net.buffers());
-    net.training(false);
-    const auto inferred = net.forward(batch);
+    const auto inferred = net.infer(batch);
     add(name + ".inferred", {y.count, out},
         std::span<const S>(inferred.rows.data, static_cast<std::size_t>(y.count * out)));
   }

@@ -37,12 +37,11 @@ Times times(const bench::Options& o) {
   sma::Network<M, Backend> net(sma::Seed{1}, {.threads = static_cast<Index>(o.threads)});
   const auto x = random_batch<M::input_width>(1);
   const auto dy = random_batch<M::output_width>(2);
-  net.training(true);
   std::vector<double> forward, backward;
   double total = 0;
   for (int i = -2; i < 3 || total < o.seconds; ++i) {
     const double start = bench::now();
-    net.forward(x);
+    net.train(x);
     const double middle = bench::now();
     net.backward(dy.view());
     const double end = bench::now();
@@ -203,17 +202,15 @@ bench::Values silence(const bench::Options& o) {
   std::vector<float> everywhere(noise.values().begin(), noise.values().end());
   std::vector<float> last(everywhere.size());
   std::copy_n(everywhere.begin(), 16, last.end() - 16);
-  const auto forward = [&](const auto& x) { return microseconds(o, 4, [&](int) { net.forward(x); }); };
+  const auto forward = [&](const auto& x) { return microseconds(o, 4, [&](int) { net.infer(x); }); };
   const auto backward = [&](const std::vector<float>& dy) {
     return microseconds(o, 4, [&](int) {
-      net.forward(noise);
+      net.infer(noise);
       net.backward({dy.data(), rows});
     });
   };
   const double forward_ratio = forward(silent) / forward(noise);
-  net.training(true);
   const double backward_ratio = backward(last) / backward(everywhere);
-  net.training(false);
   auto state = net.stream();
   std::array<float, 16> x{}, y{};
   const auto steps = [&] { return microseconds(o, 2000, [&](int) { net.step(state, x, y); }); };

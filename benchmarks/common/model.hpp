@@ -87,7 +87,7 @@ ModelResult measure(const ModelOptions& o) {
 
   const auto step = [&] {
     if (!training) {
-      const auto y = net.forward(x);
+      const auto y = net.infer(x);
       if (!std::isfinite(y(0, 0))) throw sma::Error("found an output that is not finite");
       return;
     }

@@ -32,7 +32,7 @@ void layer(const Options& o, Index length) {
   sma::Batch<float, Layer::input_width> x{std::span<const Index>(lengths)};
   const auto values = random_values(static_cast<Index>(x.values().size()), 3);
   std::copy(values.begin(), values.end(), x.values().begin());
-  net.forward(x);
+  net.infer(x);
   const auto rates = json_list(sma::activation_rates(net));
 
   Alone<Layer> one(o.seed, o.batch, length, o.train);
@@ -62,10 +62,9 @@ void model(const Options& o, Index length) {
   for (auto& target : targets)
     target = static_cast<std::int32_t>(random.uniform() * static_cast<double>(Model::classes));
 
-  net.training(o.train);
   const auto step = [&] {
     if (!o.train) {
-      const auto y = net.forward(x);
+      const auto y = net.infer(x);
       if (!std::isfinite(y(0, 0))) throw sma::Error("bench_gpu: found an output that is not finite");
       return;
     }

@@ -14,12 +14,11 @@ using Layer = sma::Residual<sma::Chain<sma::LayerNorm<16>, Mixture>>;
 
 int main() {
   sma::Network<sma::Repeat<2, Layer>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
 
   sma::Batch<float, 16> x{100, 0, 7};  // three sequences, one of them empty
   for (int i = 0; float& element : x.values()) element = 0.25F * static_cast<float>(i++ % 9 - 4);
 
-  const auto y = net.forward(x);  // (107, 16)
+  const auto y = net.train(x);  // (107, 16)
   const std::vector<float> dy(static_cast<std::size_t>(y.count) * 16, 1.0F);
   net.backward({dy.data(), y.count, 16});
 

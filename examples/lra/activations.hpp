@@ -20,8 +20,7 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
   for (sma::Index i = 0; i < count; ++i) data.example(sma::Split::test, i, x, labels);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
   const sma::detail::KeepMode<Net> mode(net);
-  net.training(false);
-  const auto y = net.forward(x, trace);
+  const auto y = net.infer(x, trace);
   const sma::Sequences s = x.sequences();
 
   auto images = nlohmann::ordered_json::array();

@@ -105,7 +105,8 @@ void describe(CLI::App& app, CommandLine& line, const About& about) {
   app.add_option("--log", line.log, "JSON-lines log file")->transform(path());
   app.add_flag("--quiet", line.quiet, "no progress line");
   app.add_flag("--describe", line.describe,
-               "print the preset's model, part by part, and do nothing else: shapes, parameters, operations a row, what is kept");
+               "print the preset's model, part by part, and do nothing else: shapes, parameters, operations "
+               "a row, what is kept");
   if (!activations.empty()) app.add_option("--activations", line.activations, activations)->transform(path());
 }
 

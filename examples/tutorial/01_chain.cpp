@@ -12,13 +12,12 @@ using Model = sma::Chain<sma::Linear<4, 16>, sma::SiLU<16>, sma::LayerNorm<16>, 
 
 int main() {
   sma::Network<Model, sma::Eigen<double>> net{sma::Seed{1}};
-  net.training(true);  // keep what backward needs
 
   // Three sequences of 5, 0 and 2 rows of width 4, one after another: a packed batch has no padding.
   sma::Batch<double, 4> x{5, 0, 2};
   for (sma::Index i = 0; double& value : x.values()) value = std::sin(static_cast<double>(++i));
 
-  const auto y = net.forward(x);  // (7, 3)
+  const auto y = net.train(x);  // (7, 3)
   claim("seven rows go in and seven come out", x.rows() == 7 && y.count == 7);
   const double last = y(6, 2);  // y's rows live in the network until its next call
 
@@ -28,7 +27,7 @@ int main() {
   const auto dx = net.backward({dy.data(), 7});  // dL/dx (7, 4)
   claim("an output depends on its own row alone", dx(6, 0) != 0 && dx(5, 0) == 0);
   const double gradient = net.gradients()[0];
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
   claim("gradients add up", net.gradients()[0] == 2 * gradient);
   net.zero_gradients();
@@ -37,9 +36,8 @@ int main() {
   claim("backward is the derivative of forward", std::abs(difference(net, x, 0, 6, 2) - gradient) < 1e-8);
 
   // A sequence does not know its batch mates.
-  net.training(false);
   sma::Batch<double, 4> alone;
   alone.append(x.values().subspan(5 * 4, 2 * 4));
-  const double same = net.forward(alone)(1, 2);
+  const double same = net.infer(alone)(1, 2);
   claim("a sequence alone gives the same numbers as in a batch", std::abs(same - last) < 1e-12);
 }

@@ -78,7 +78,6 @@ using Model = sma::Residual<sma::Chain<sma::LayerNorm<3>, sma::Named<"memory", L
 
 int main() {
   sma::Network<Model, sma::Eigen<double>> net{sma::Seed{1}};
-  net.training(true);
   sma::Batch<double, 3> x{4, 3};
   for (Index i = 0; double& value : x.values()) value = std::sin(static_cast<double>(++i));
 
@@ -87,14 +86,13 @@ int main() {
 
   std::vector<double> dy(7 * 3);
   dy[3 * 3 + 0] = 1;
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
   const auto at = static_cast<std::size_t>(decay.offset);
   claim("its gradient is the derivative",
         std::abs(net.gradients()[at] - difference(net, x, at, 3, 0)) < 1e-8);
 
-  net.training(false);
-  const auto whole = net.forward(x);
+  const auto whole = net.infer(x);
   auto stream = net.stream();
   std::array<double, 3> y{};
   double worst = 0;

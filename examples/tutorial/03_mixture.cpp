@@ -61,10 +61,9 @@ int main() {
   sma::AdamW<Net> optimizer(net);
   std::vector<float> dy(elements);
   double first = 0, last = 0;
-  net.training(true);
   for (int update = 0; update < 60; ++update) {
     net.zero_gradients();
-    const auto y = net.forward(x);
+    const auto y = net.train(x);
     last = 0;
     for (std::size_t i = 0; i < elements; ++i) {
       const float error = y.rows.data[i] + x.values()[i];
@@ -79,9 +78,8 @@ int main() {
   claim("the mixture learns", last < 0.5 * first);
 
   // What ran? The trace holds each branch's weight at each step, 0 where it was skipped.
-  net.training(false);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, 3)
-  net.forward(x, trace);
+  net.infer(x, trace);
   bool at_most_two = true;
   for (std::size_t row = 0; row < trace.size(); row += 3)
     at_most_two = at_most_two && std::count(&trace[row], &trace[row] + 3, 0.0F) >= 1;

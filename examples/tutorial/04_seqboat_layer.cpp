@@ -33,7 +33,7 @@ int main() {
   for (sma::Index i = 0; float& value : x.values()) value = std::sin(0.37F * static_cast<float>(++i));
 
   // The whole sequence at once. Attention sees the active steps alone: its cost shrinks with the activation rate.
-  const auto whole = net.forward(x);  // (60, 8)
+  const auto whole = net.infer(x);  // (60, 8)
   const double rate = sma::activation_rates(net).at(0);
   std::printf("attention runs at %.0f %% of the steps\n", 100 * rate);
   claim("some steps are skipped, and more are active than the memory holds", rate < 1 && rate * kSteps > 7);

@@ -58,14 +58,13 @@ using Model = sma::Chain<sma::Named<"low_rank", LowRank<6, 2>>, sma::Named<"snak
 
 int main() {
   sma::Network<Model, sma::Eigen<double>> net{sma::Seed{1}};
-  net.training(true);
   for (double& weight : net.parameters()) weight *= 20;  // away from where everything is small
   sma::Batch<double, 6> x{4, 3};
   for (Index i = 0; double& value : x.values()) value = std::sin(static_cast<double>(++i));
 
   std::vector<double> dy(7 * 6);
   dy[5 * 6 + 2] = 1;
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
   for (const sma::TensorEntry& entry : sma::parameter_entries<Model>()) {
     double worst = 0;

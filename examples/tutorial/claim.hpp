@@ -17,7 +17,7 @@ double difference(Net& net, const Batch& x, std::size_t parameter, sma::Index ro
   const double step = 1e-5;
   const auto output_with = [&](double change) {
     net.parameters()[parameter] += change;
-    const double y = net.forward(x)(row, column);
+    const double y = net.infer(x)(row, column);
     net.parameters()[parameter] -= change;
     return y;
   };

@@ -20,9 +20,8 @@ struct Twice {
 
 int main() {
   sma::Network<sma::Chain<sma::LayerNorm<16>, Twice>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
   const sma::Batch<float, 16> x{7};
   const std::vector<float> dy(7 * 16);
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
 }

@@ -23,5 +23,5 @@ struct Holder {  // of a batch norm that it does not list
 
 int main() {
   sma::Network<sma::Residual<Holder>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.forward(sma::Batch<float, 4>{3});
+  net.infer(sma::Batch<float, 4>{3});
 }

@@ -12,9 +12,8 @@ using Model = sma::Chain<sma::LayerNorm<32>, sma::Linear<32, 48>, sma::LayerNorm
 
 int main() {
   sma::Network<Model, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
   const sma::Batch<float, 32> x{7};
   const std::vector<float> dy(70);
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
 }

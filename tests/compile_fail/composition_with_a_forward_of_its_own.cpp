@@ -11,5 +11,5 @@ struct Mine : sma::Chain<sma::Linear<4, 4>, sma::ReLU<4>> {
 
 int main() {
   sma::Network<sma::Residual<sma::Named<"inside", Mine>>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.forward(sma::Batch<float, 4>{3});
+  net.infer(sma::Batch<float, 4>{3});
 }

@@ -17,9 +17,8 @@ struct Mixture : sma::Router<sma::LatentConfigurator<16, sma::Independent, Squar
 
 int main() {
   sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
   const sma::Batch<float, 16> x{7};
   const std::vector<float> dy(7 * 16);
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
 }

@@ -20,5 +20,5 @@ struct Twice {
 int main() {
   sma::Network<sma::Chain<sma::LayerNorm<16>, Twice>, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

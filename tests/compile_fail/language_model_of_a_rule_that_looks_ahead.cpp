@@ -30,5 +30,5 @@ struct Model : seqboat::LanguageModelDefaults {
 int main() {
   sma::Network<seqboat::LanguageModel<Model>, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<sma::Token, 1> x{7};
-  net.forward(x);
+  net.infer(x);
 }

@@ -12,5 +12,5 @@ using Attention =
 int main() {
   sma::Network<Attention, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

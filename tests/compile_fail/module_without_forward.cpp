@@ -13,7 +13,4 @@ struct Twice {
   }
 };
 
-int main() {
-  sma::Network<Twice, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
-}
+int main() { sma::Network<Twice, sma::Eigen<float>> net{sma::Seed{1}}; }

@@ -8,7 +8,4 @@ struct Options {
   int width = 16;
 };
 
-int main() {
-  sma::Network<Options, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
-}
+int main() { sma::Network<Options, sma::Eigen<float>> net{sma::Seed{1}}; }

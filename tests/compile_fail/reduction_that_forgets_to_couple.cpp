@@ -18,5 +18,5 @@ struct MeanOfBatch {
 
 int main() {
   sma::Network<MeanOfBatch, sma::Eigen<float>> net{sma::Seed{1}};
-  net.forward(sma::Batch<float, 4>{3});
+  net.infer(sma::Batch<float, 4>{3});
 }

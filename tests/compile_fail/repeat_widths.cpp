@@ -9,5 +9,5 @@
 int main() {
   sma::Network<sma::Repeat<3, sma::Linear<16, 24>>, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

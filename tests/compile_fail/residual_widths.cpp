@@ -10,5 +10,5 @@ int main() {
   sma::Network<sma::Chain<sma::LayerNorm<16>, sma::Residual<sma::Linear<16, 24>>>, sma::Eigen<float>> net{
       sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

@@ -13,9 +13,8 @@ struct Mixture : sma::Router<sma::LatentConfigurator<16, sma::Independent, sma::
 
 int main() {
   sma::Network<sma::Residual<Mixture>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
   const sma::Batch<float, 16> x{7};
   const std::vector<float> dy(7 * 16);
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 7});
 }

@@ -7,7 +7,4 @@
 struct Mixture
     : sma::Router<sma::Branch<"mlp", sma::FeedForward<16, 32>>, sma::Branch<"map", sma::Linear<16, 16>>> {};
 
-int main() {
-  sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
-}
+int main() { sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}}; }

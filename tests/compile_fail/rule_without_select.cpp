@@ -14,5 +14,5 @@ struct Mixture : sma::Router<sma::LatentConfigurator<16, Always, sma::Confidence
 int main() {
   sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

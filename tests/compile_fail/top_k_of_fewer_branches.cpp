@@ -13,5 +13,5 @@ struct Mixture
 int main() {
   sma::Network<Mixture, sma::Eigen<float>> net{sma::Seed{1}};
   const sma::Batch<float, 16> x{7};
-  net.forward(x);
+  net.infer(x);
 }

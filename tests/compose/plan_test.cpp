@@ -175,12 +175,11 @@ TEST_CASE("a user's module is asked once, and in training only") {
   const auto x = laws::random_input<sma::Network<M, Double>>(laws::kKeptLengths, 2);
   const auto dy = laws::random_output_gradient<sma::Network<M, Double>>(laws::kKeptLengths, 3);
   calls = {};
-  net.forward(x);
+  net.infer(x);
   CHECK(calls.forward == 4);
   CHECK(calls.apply == 0);
-  net.training(true);
   calls = {};
-  net.forward(x);
+  net.train(x);
   CHECK(calls.forward == 4);
   CHECK(calls.apply == 0);
   net.backward({dy.data(), x.rows(), kWidth});
@@ -197,8 +196,8 @@ TEST_CASE("what is behind a pool takes the pool's few rows of memory") {
   const auto bytes = []<class M>(std::type_identity<M>) {
     sma::Network<M, Double> net(sma::Seed{1}, {.threads = 1, .lanes = 1});
     const sma::Batch<double, kWidth> x{20000};
-    net.forward(x);
-    net.forward(x);
+    net.infer(x);
+    net.infer(x);
     return net.workspace_bytes();
   };
   const auto pooled = bytes(std::type_identity<sma::Chain<Map, Pool>>{});

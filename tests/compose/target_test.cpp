@@ -146,8 +146,7 @@ TEST_CASE("after an error in one lane's layer, gradients of the next pass are ri
     const auto dy = laws::random_output_gradient<Net>(lengths, 3);
     const auto buffers = laws::buffers_of(net);
     const auto expected = laws::train(other, x, dy);
-    net.training(true);
-    net.forward(x);
+    net.train(x);
     Thrower::throws = true;
     CHECK_THROWS_WITH_AS(net.backward({dy.data(), x.rows()}), "backward of lane 1", sma::Error);
     Thrower::throws = false;
@@ -155,7 +154,7 @@ TEST_CASE("after an error in one lane's layer, gradients of the next pass are ri
     const auto found = laws::train(net, x, dy);
     laws::check_same_bits(found.gradients, expected.gradients, "parameter gradients");
     laws::check_same_bits(found.dx, expected.dx, "input gradient");
-    net.forward(x);
+    net.train(x);
     net.backward({dy.data(), x.rows()});
     auto twice = expected.gradients;
     for (double& g : twice) g *= 2;

@@ -148,9 +148,8 @@ bool pass(const std::string& directory) {
   Net net{sma::Seed{1}, {.threads = 2}};
   const auto x = batch<typename Net::Element, Net::input_width>();
   std::vector<S> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));
-  net.training(true);
   net.settings().auxiliary = {.load_balance = 0.01, .z_loss = 0.001, .budget = 0.1, .budget_target = 0.3};
-  const auto y = trace.empty() ? net.forward(x) : net.forward(x, trace);
+  const auto y = trace.empty() ? net.train(x) : net.train(x, trace);
   const std::vector<S> dy(static_cast<std::size_t>(y.count * Net::output_width), S(1));
   net.backward({dy.data(), y.count});
   sma::RAdam<Net> optimizer(net);
@@ -185,7 +184,7 @@ bool train(const std::string& directory) {
 template <class S>
 bool stream() {
   sma::Network<seqboat::LanguageModel<Text>, sma::Eigen<S>> net{sma::Seed{1}};
-  const auto whole = net.forward(batch<sma::Token, 1>());
+  const auto whole = net.infer(batch<sma::Token, 1>());
   auto one = net.stream();
   std::array<S, 5> y{};
   for (sma::Token token = 0; token < 5; ++token) net.step(one, std::array{token}, y);

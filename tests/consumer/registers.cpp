@@ -16,9 +16,8 @@ bool step() {
                                  sma::Dropout<16, std::ratio<1, 10>>>;
   using Net = sma::Network<Description, sma::Eigen<S>>;
   Net net{sma::Seed{1}};
-  net.training(true);
   const sma::Batch<S, 16> x{5, 3};
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   const std::vector<S> dy(static_cast<std::size_t>(y.count) * 16, S(1));
   net.backward({dy.data(), y.count});
   sma::AdamW<Net> optimizer(net);

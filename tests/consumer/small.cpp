@@ -21,10 +21,9 @@ using Net = Network<Description, sma::Eigen<float>>;
 
 int main() {
   Net net{Seed{1}};
-  net.training(true);
   Batch<float, 8> x{20, 0, 3};
   for (int i = 0; float& element : x.values()) element = 0.25F * static_cast<float>(i++ % 9 - 4);
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   const ::Eigen::MatrixXf dy = ::Eigen::MatrixXf::Ones(8, y.count);
   net.backward({dy.data(), y.count});
   AdamW<Net> optimizer(net);

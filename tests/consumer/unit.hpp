@@ -12,10 +12,9 @@ using Net = sma::Network<Description, sma::Eigen<float>>;
 double NAME();
 double NAME() {
   Net net{sma::Seed{1}};
-  net.training(true);
   sma::Batch<float, 8> x{20, 0, 3};
   for (int i = 0; float& element : x.values()) element = 0.25F * static_cast<float>(i++ % 9 - 4);
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   const std::vector<float> dy(static_cast<std::size_t>(y.count) * 8, 1.0F);
   net.backward({dy.data(), y.count});
   double sum = 0;

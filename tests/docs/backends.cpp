@@ -73,10 +73,8 @@ TEST_CASE("a network on a backend of one's own gives what it gives on Eigen") {
   sma::Batch<double, 8> x{5, 0, 9};
   for (sma::Index i = 0; double& value : x.values()) value = static_cast<double>(++i % 7) - 3;
   const std::vector<double> dy(14 * 8, 1.0);
-  plain.training(true);
-  eigen.training(true);
-  const auto a = plain.forward(x);
-  const auto b = eigen.forward(x);
+  const auto a = plain.train(x);
+  const auto b = eigen.train(x);
   plain.backward({dy.data(), 14});
   eigen.backward({dy.data(), 14});
   for (sma::Index i = 0; i < 14; ++i)

@@ -93,8 +93,7 @@ TEST_CASE("the first program of dsl.md runs") {
   x.append(std::vector<float>{});              // an empty one
   x.append(std::vector<float>(4, -1.0F));      // one row
 
-  net.training(true);
-  const auto y = net.forward(x);  // (3, 2): MeanPool makes one row a sequence
+  const auto y = net.train(x);  // (3, 2): MeanPool makes one row a sequence
   const std::vector<float> dy(3 * 2, 1.0F);
   const auto dx = net.backward({dy.data(), y.count});  // (31, 4)
 
@@ -117,10 +116,9 @@ TEST_CASE("names and places of parameters are those that dsl.md prints") {
 TEST_CASE("the modules of dsl.md compute what they say") {
   sma::Network<Gated<Scale>, sma::Eigen<double>> net{sma::Seed{1}};
   for (double& weight : net.parameters()) weight = 3;
-  net.training(true);
   sma::Batch<double, 16> x{2};
   for (double& value : x.values()) value = 5;
-  CHECK(net.forward(x)(1, 7) == 75);  // x * 3x
+  CHECK(net.train(x)(1, 7) == 75);  // x * 3x
   const std::vector<double> dy(2 * 16, 1.0);
   const auto dx = net.backward({dy.data(), 2});
   CHECK(dx(0, 0) == 30);            // 6x

@@ -15,10 +15,9 @@ using Layer = sma::Residual<sma::Chain<sma::LayerNorm<64>, Mixture>>;
 
 int main() {
   sma::Network<sma::Repeat<6, Layer>, sma::Eigen<float>> net{sma::Seed{1}};
-  net.training(true);
 
   sma::Batch<float, 64> x{100, 0, 2000};  // three sequences, packed: no padding
-  const auto y = net.forward(x);          // (2100, 64)
+  const auto y = net.train(x);            // (2100, 64)
   const std::vector<float> dy(static_cast<std::size_t>(y.count) * 64, 1.0F);
   net.backward({dy.data(), y.count, 64});  // gradients accumulate in net.gradients()
 }

@@ -73,9 +73,8 @@ TEST_CASE("routing.md's trace, statistics and auxiliary losses are returned valu
   for (sma::Index i = 0; float& value : x.values()) value = std::sin(static_cast<float>(++i));
 
   net.settings().auxiliary = {.load_balance = 0.01, .z_loss = 0.001, .budget = 0.1, .budget_target = 0.3};
-  net.training(true);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * net.trace_width));  // (rows, 2)
-  net.forward(x, trace);
+  net.train(x, trace);
   // "configurator.active.0", "configurator.z_loss", ...
   const std::vector<sma::Metric> metrics = net.metrics();
 
@@ -117,7 +116,7 @@ TEST_CASE("rules and estimators of one's own select and weigh") {
   sma::Network<Own, sma::Eigen<double>> net{sma::Seed{2}};
   sma::Batch<double, 16> x{10};
   for (sma::Index i = 0; double& value : x.values()) value = std::sin(static_cast<double>(++i));
-  net.forward(x);
+  net.infer(x);
   CHECK(net.metrics()[1].value == 5);  // half of ten rows
   static_assert(sma::Network<Experts, sma::Eigen<double>>::trace_width == 5);
 }

@@ -78,7 +78,7 @@ TEST_CASE("seqboat.md's language model streams what it computes for whole sequen
   std::vector<sma::Token> tokens;
   for (const char byte : text + more) tokens.push_back(static_cast<unsigned char>(byte));
   whole.append(tokens);
-  const auto logits = net.forward(whole);  // row t predicts token t + 1
+  const auto logits = net.infer(whole);  // row t predicts token t + 1
   for (std::size_t i = 0; i < 3; ++i) {
     const auto row = static_cast<sma::Index>(text.size() + i) - 1;
     const auto chosen = static_cast<sma::Index>(static_cast<unsigned char>(more[i]));

@@ -66,9 +66,8 @@ void check_passes() {
     for (int i = 0; float& value : x.values()) value = std::ldexp(1.0F, -(++i % 8) - 120);
     const std::vector<float> dy(x.values().begin(), x.values().end());
     M::denormals = 0;
-    net.forward(x);
-    net.training(true);
-    net.forward(x);
+    net.infer(x);
+    net.train(x);
     net.backward({dy.data(), x.rows()});
     CHECK(M::denormals == 0);
     CHECK(keeps_denormals());
@@ -126,6 +125,6 @@ TEST_CASE("a thread that flushes denormals itself goes on doing so") {
   const sma::eigen::FlushDenormals own;
   CHECK(!keeps_denormals());
   sma::Network<sma::Linear<4, 4>, sma::Eigen<float>> net(sma::Seed{1});
-  net.forward(sma::Batch<float, 4>{3});
+  net.infer(sma::Batch<float, 4>{3});
   CHECK(!keeps_denormals());
 }

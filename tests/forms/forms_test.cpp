@@ -162,12 +162,11 @@ void train(const std::string& model) {
   std::vector<std::int32_t> targets(
       static_cast<std::size_t>(sma::sequences_per_output<M>() == 0 ? x.rows() : 2 / Net::sequence_group));
   begin("inference");
-  net.forward(x);
+  net.infer(x);
   begin("forward, loss and backward");
   net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0);
   begin("forward in training");
-  net.training(true);
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   begin("backward");
   const std::vector<float> dy(static_cast<std::size_t>(y.count * Net::output_width), 1.0F);
   net.backward({dy.data(), y.count});

@@ -285,9 +285,8 @@ void check_layer(const std::string& name) {
   for (Index b = 0; b < grid.batch(); ++b) x.append(converted<S>(grid.sequence(input, b, width, true)));
   const auto dy = converted<S>(grid.packed(file.read("input.grad_out", grid_shape), width, true));
 
-  net.training(true);
   std::vector<S> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));
-  const auto y = net.forward(x, std::span<S>(trace));
+  const auto y = net.train(x, std::span<S>(trace));
   check_close("expect.out", to_double(y.rows.data, y.count * width),
               grid.packed(file.read("expect.out", grid_shape), width, true), tolerance<S>);
   if constexpr (Net::trace_width == 1)
@@ -372,8 +371,7 @@ void check_model(const std::string& name, const Recipe& recipe) {
 
   Net plain{sma::Seed{1}};
   load_parameters(plain, file);
-  plain.training(true);
-  const auto y = plain.forward(x);
+  const auto y = plain.train(x);
   check_close("expect.logits", to_double(y.rows.data, y.count * classes), logits, tolerance<S>);
   check_close("expect.loss", {sma::CrossEntropy::evaluate(y, targets).loss * share}, loss, tolerance<S>);
 

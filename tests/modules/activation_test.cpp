@@ -60,7 +60,7 @@ TEST_CASE("an activation of a row does not depend on where the row lies") {
   std::vector<float> many;
   for (int i = 0; i < 50; ++i) many.insert(many.end(), row.begin(), row.end());
   x.append(many);
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   for (Index t = 1; t < 50; ++t)
     for (Index j = 0; j < 7; ++j) CHECK(y(t, j) == y(0, j));
 }

@@ -17,9 +17,8 @@ using Net = sma::Network<Dropout, sma::Eigen<double>>;
 std::vector<double> mask_of(Net& net, const laws::Lengths& lengths, std::uint64_t step) {
   auto x = laws::random_input<Net>(lengths, 1);
   for (double& value : x.values()) value = 1;
-  net.training(true);
   net.settings().step = step;
-  return laws::values_of(net.forward(x));
+  return laws::values_of(net.train(x));
 }
 
 }  // namespace
@@ -63,8 +62,7 @@ TEST_CASE("the mask depends on seed, step, module and row, and on nothing else")
   sma::Network<sma::Chain<Dropout, Dropout>, sma::Eigen<double>> twice(sma::Seed{1});
   sma::Batch<double, kWidth> ones{2000};
   for (double& value : ones.values()) value = 1;
-  twice.training(true);
-  const auto y = twice.forward(ones);
+  const auto y = twice.train(ones);
   double kept = 0;
   for (const double value : laws::values_of(y)) kept += value != 0 ? 1 : 0;
   const double n = 2000 * kWidth;
@@ -93,10 +91,9 @@ TEST_CASE("in inference, and at rate 0, dropout is the identity") {
   Net net(sma::Seed{1});
   const auto x = laws::random_input<Net>({5, 2}, 1);
   const std::vector<double> values(x.values().begin(), x.values().end());
-  laws::check_same_bits(laws::values_of(net.forward(x)), values, "inference");
+  laws::check_same_bits(laws::values_of(net.infer(x)), values, "inference");
   sma::Network<sma::Dropout<kWidth, std::ratio<0>>, sma::Eigen<double>> none(sma::Seed{1});
-  none.training(true);
-  laws::check_same_bits(laws::values_of(none.forward(x)), values, "rate 0");
+  laws::check_same_bits(laws::values_of(none.train(x)), values, "rate 0");
 }
 
 TEST_CASE("dropout obeys the laws") { laws::check_streaming_module<Dropout, sma::Eigen<double>>(1); }

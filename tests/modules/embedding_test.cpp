@@ -68,7 +68,7 @@ TEST_CASE("an embedding of real numbers is x w + b and obeys the laws") {
   const auto w = laws::parameters_of(net);
   sma::Batch<double, 1> x;
   x.append(std::vector<double>{0.5, -3});
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   for (Index t = 0; t < 2; ++t)
     for (std::size_t j = 0; j < 4; ++j)
       CHECK(y(t, static_cast<Index>(j)) == doctest::Approx(x(t, 0) * w[j] + w[4 + j]).epsilon(1e-15));
@@ -83,7 +83,7 @@ TEST_CASE("absolute positions are sines, then cosines, of each sequence's own ti
   Net net(sma::Seed{1});
   CHECK(net.parameters()[0] == doctest::Approx(1 / std::sqrt(6.0)).epsilon(1e-15));
   const sma::Batch<double, 6> x{5, 0, 3};
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   for (Index row = 0; row < 8; ++row) {
     const double t = static_cast<double>(row < 5 ? row : row - 5);
     for (Index i = 0; i < 3; ++i) {
@@ -104,7 +104,7 @@ TEST_CASE("a tied embedding reads tokens and writes logits with one matrix, and 
   const auto e = laws::parameters_of(net);
   sma::Batch<sma::Token, 1> x;
   x.append(std::vector<sma::Token>{5, 1});
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   for (Index t = 0; t < 2; ++t)
     for (std::size_t v = 0; v < 7; ++v) {
       double logit = 0;

@@ -18,7 +18,7 @@ void check_formula(bool has_bias, double tolerance) {
   laws::randomize(net, 1);
   const auto w = laws::parameters_of(net);
   const auto x = laws::random_input<Net>({3, 0, 300}, 1);
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   std::vector<double> expected;
   for (Index i = 0; i < x.rows(); ++i)
     for (Index o = 0; o < Net::output_width; ++o) {

@@ -21,7 +21,7 @@ void check_rows(const Formula& formula) {
   Net net(sma::Seed{1});
   laws::randomize(net, 1);
   const auto x = laws::random_input<Net>({4, 0, 9}, 1);
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   const auto w = laws::parameters_of(net);
   std::vector<double> expected;
   for (Index t = 0; t < x.rows(); ++t)
@@ -101,8 +101,7 @@ TEST_CASE(
   Net net(sma::Seed{1}, {.threads = 1, .lanes = 3});
   auto x = laws::random_input<Net>({7, 0, 1, 12}, 1);
   for (Index t = 0; t < x.rows(); ++t) x(t, 1) = 3 * x(t, 1) + 100;
-  net.training(true);
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   const double n = 20;
   for (Index c = 0; c < 2; ++c) {
     double mean = 0;
@@ -117,8 +116,7 @@ TEST_CASE(
   }
   // Inference uses them and does not touch them.
   const auto kept = laws::buffers_of(net);
-  net.training(false);
-  const auto z = net.forward(x);
+  const auto z = net.infer(x);
   for (Index t = 0; t < 20; ++t)
     CHECK(z(t, 1) == doctest::Approx((x(t, 1) - kept[1]) / std::sqrt(kept[3] + kEpsilon)).epsilon(1e-12));
   laws::check_same_bits(laws::buffers_of(net), kept, "running statistics");
@@ -132,8 +130,7 @@ TEST_CASE("batch norm's statistics are the batch's where those of its shards dif
     Net net(sma::Seed{1}, {.threads = 1, .lanes = lanes});
     auto x = laws::random_input<Net>({30, 0, 41, 1, 60}, 1);
     for (Index t = 0; t < x.rows(); ++t) x(t, 0) = kOffset + x(t, 0) + (t < 30 ? 2.0F : 0.0F);
-    net.training(true);
-    const auto y = net.forward(x);
+    const auto y = net.train(x);
     const auto n = static_cast<double>(x.rows());
     double mean = 0;
     double squares = 0;

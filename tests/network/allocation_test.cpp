@@ -59,11 +59,10 @@ TEST_CASE("forward and backward allocate nothing after warm-up, whatever the num
   for (const Index threads : {1, 2}) {
     Net net(sma::Seed{1}, {.threads = threads, .lanes = 4});
     laws::randomize(net, 1);
-    net.training(true);
     const auto x = laws::random_input<Net>(kLengths, 1);
     const std::vector<float> dy(5 * 3, 1.0F);
     CHECK(allocations_in(net, 5, [&] {
-            net.forward(x);
+            net.train(x);
             net.backward({dy.data(), 5});
             net.settings().step += 1;
           }) == 0);
@@ -106,8 +105,8 @@ TEST_CASE("an inference pass allocates nothing after warm-up, smaller batches ne
   const auto x = laws::random_input<Net>(kLengths, 1);
   const auto smaller = laws::random_input<Net>({100, 3, 0}, 2);
   CHECK(allocations_in(net, 5, [&] {
-          net.forward(x);
-          net.forward(smaller);
+          net.infer(x);
+          net.infer(smaller);
         }) == 0);
 }
 

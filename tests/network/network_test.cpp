@@ -50,9 +50,9 @@ TEST_CASE("parameters lie in one buffer, found by name, offset and shape") {
   CHECK(net.gradients().size() == net.parameters().size());
   // Writing through the buffer changes what runs.
   const auto x = laws::random_input<Net>({3}, 1);
-  const auto before = laws::values_of(net.forward(x));
+  const auto before = laws::values_of(net.infer(x));
   net.parameters()[static_cast<std::size_t>(entries.back().offset)] += 2;
-  const auto after = laws::values_of(net.forward(x));
+  const auto after = laws::values_of(net.infer(x));
   for (std::size_t e = 0; e < after.size(); ++e)
     CHECK(after[e] == doctest::Approx(before[e] + (e % 3 == 0 ? 2 : 0)));
 }
@@ -81,8 +81,7 @@ TEST_CASE("accumulate is forward, loss and backward, and adds to the gradients")
   const auto running = laws::buffers_of(net);
 
   net.set_buffers(buffers);
-  net.training(true);
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   std::vector<double> dy;
   double loss = 0;
   double correct = 0;
@@ -140,10 +139,10 @@ TEST_CASE("a token outside its vocabulary is refused in words") {
   Net net(sma::Seed{1});
   sma::Batch<sma::Token, 1> x;
   x.append(std::vector<sma::Token>{0, 8, 9});
-  CHECK_THROWS_WITH_AS(net.forward(x), "sma::Network: row 2: found token 9, expected 0 to 8", sma::Error);
+  CHECK_THROWS_WITH_AS(net.infer(x), "sma::Network: row 2: found token 9, expected 0 to 8", sma::Error);
   x.clear();
   x.append(std::vector<sma::Token>{-1});
-  CHECK_THROWS_WITH_AS(net.forward(x), "sma::Network: row 0: found token -1, expected 0 to 8", sma::Error);
+  CHECK_THROWS_WITH_AS(net.infer(x), "sma::Network: row 0: found token -1, expected 0 to 8", sma::Error);
   sma::Network<sma::TokenEmbedding<4, 2>, sma::Eigen<float>> embedding(sma::Seed{1});
   auto stream = embedding.stream();
   const sma::Token wrong[1] = {4};
@@ -154,25 +153,22 @@ TEST_CASE("a token outside its vocabulary is refused in words") {
 
 TEST_CASE("gradients of the wrong number of rows are refused in words") {
   Small net(sma::Seed{1});
-  net.training(true);
   const sma::Batch<float, 2> x{3, 1};
-  net.forward(x);
+  net.train(x);
   const std::vector<float> dy(15);
   CHECK_THROWS_WITH_AS(net.backward({dy.data(), 5}), "sma::Network::backward: found 5 rows, expected 4",
                        sma::Error);
 }
 
 TEST_CASE("backward without a forward pass in training just before is refused in words") {
-  const std::string words =
-      "sma::Network::backward: expected a forward pass in training mode just before, found none";
+  const std::string words = "sma::Network::backward: expected train just before, found none";
   Small net(sma::Seed{1});
   const sma::Batch<float, 2> x{3};
   const std::vector<float> dy(9);
   CHECK_THROWS_WITH_AS(net.backward({dy.data(), 3}), words.c_str(), sma::Error);
-  net.forward(x);
-  net.training(true);  // too late: that pass kept nothing
+  net.infer(x);
   CHECK_THROWS_WITH_AS(net.backward({dy.data(), 3}), words.c_str(), sma::Error);
-  net.forward(x);
+  net.train(x);
   net.backward({dy.data(), 3});
   const std::vector<std::int32_t> targets(3);
   net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0);
@@ -210,24 +206,22 @@ TEST_CASE("a trace of the wrong size is refused in words") {
   sma::Network<Mixture, sma::Eigen<float>> net(sma::Seed{1});
   const sma::Batch<float, 6> x{3};
   std::vector<float> trace(5);
-  CHECK_THROWS_WITH_AS(net.forward(x, trace), "sma::Network::forward: found a trace of 5 numbers, expected 6",
+  CHECK_THROWS_WITH_AS(net.infer(x, trace), "sma::Network: found a trace of 5 numbers, expected 6",
                        sma::Error);
 }
 
 TEST_CASE("a network can be used again after a refused call") {
   Net net(sma::Seed{1});
   auto x = laws::random_input<Net>({5, 5}, 1);
-  const auto y = laws::values_of(net.forward(x));
+  const auto y = laws::values_of(net.infer(x));
   x.values()[3] = 77;
-  CHECK_THROWS_AS(net.forward(x), sma::Error);
-  laws::check_same_bits(laws::values_of(net.forward(laws::random_input<Net>({5, 5}, 1))), y,
-                        "the same again");
+  CHECK_THROWS_AS(net.infer(x), sma::Error);
+  laws::check_same_bits(laws::values_of(net.infer(laws::random_input<Net>({5, 5}, 1))), y, "the same again");
 }
 
 TEST_CASE("rows of the loss's gradient may stand apart, and may not be missing") {
   Small net(sma::Seed{1});
   laws::randomize(net, 1);
-  net.training(true);
   const sma::Batch<float, 2> x{3, 1};
   std::vector<float> wide(4 * 5, std::numeric_limits<float>::quiet_NaN());
   std::vector<float> packed;
@@ -236,25 +230,24 @@ TEST_CASE("rows of the loss's gradient may stand apart, and may not be missing")
       wide[row * 5 + 1 + c] = static_cast<float>(row * 3 + c) - 4;
       packed.push_back(wide[row * 5 + 1 + c]);
     }
-  net.forward(x);
+  net.train(x);
   const auto expected = laws::values_of(net.backward({packed.data(), 4}));
   const auto gradients = laws::gradients_of(net);
   net.zero_gradients();
-  net.forward(x);
+  net.train(x);
   const sma::Rows<const float, 5> rows{wide.data(), 4};
   laws::check_same_bits(laws::values_of(net.backward(rows.columns<3>(1))), expected, "input gradient");
   laws::check_same_bits(laws::gradients_of(net), gradients, "parameter gradients");
-  net.forward(x);
+  net.train(x);
   CHECK_THROWS_WITH_AS(net.backward({nullptr, 4}),
                        "sma::Network::backward: found null rows, expected 4 rows of the loss's gradient",
                        sma::Error);
-  net.forward(sma::Batch<float, 2>{});
+  net.train(sma::Batch<float, 2>{});
   CHECK(net.backward({nullptr, 0}).rows == 0);  // nothing is nothing
 }
 
 TEST_CASE("a temporary batch lives as long as backward needs it") {
   Small net(sma::Seed{1});
-  net.training(true);
   const auto make = [] {
     sma::Batch<float, 2> x{1000, 50};
     for (int i = 0; float& value : x.values()) value = static_cast<float>(++i % 7);
@@ -269,31 +262,32 @@ TEST_CASE("a temporary batch lives as long as backward needs it") {
     return laws::gradients_of(net);
   };
   const auto x = make();
-  const auto expected = train([&] { net.forward(x); });
-  CHECK(train([&] { net.forward(make()); }) == expected);
-  CHECK(train([&] { net.forward([&]() -> const sma::Batch<float, 2> { return make(); }()); }) == expected);
-  CHECK(train([&] { net.forward(make(), std::span<float>{}); }) == expected);
+  const auto expected = train([&] { net.train(x); });
+  CHECK(train([&] { net.train(make()); }) == expected);
+  CHECK(train([&] { net.train([&]() -> const sma::Batch<float, 2> { return make(); }()); }) == expected);
+  CHECK(train([&] { net.train(make(), std::span<float>{}); }) == expected);
 }
 
-TEST_CASE("accumulate leaves the mode as it found it, after an error too") {
+TEST_CASE("inference after accumulate is what it was, after an error too") {
   using Dropped =
       sma::Network<sma::Chain<sma::Linear<2, 3>, sma::Dropout<3, std::ratio<1, 2>>>, sma::Eigen<float>>;
   Dropped net(sma::Seed{1});
   const auto x = laws::random_input<Dropped>({30}, 1);
-  const auto expected = laws::values_of(net.forward(x));
+  const auto expected = laws::values_of(net.infer(x));
   std::vector<std::int32_t> targets(30);
-  for (const bool mode : {false, true}) {
-    net.training(mode);
-    net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0);
-    CHECK(net.training() == mode);
-    targets[3] = 7;
-    CHECK_THROWS_AS(net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0),
-                    sma::Error);
-    CHECK(net.training() == mode);
-    targets[3] = 0;
+  const double share = net.settings().auxiliary_share;
+  for (const std::int32_t third : {0, 7}) {
+    targets[3] = third;
+    const auto accumulate = [&] {
+      net.accumulate(x, std::span<const std::int32_t>(targets), sma::CrossEntropy{}, 1.0);
+    };
+    if (third == 7)
+      CHECK_THROWS_AS(accumulate(), sma::Error);
+    else
+      accumulate();
+    CHECK(net.settings().auxiliary_share == share);
+    laws::check_same_bits(laws::values_of(net.infer(x)), expected, "inference afterwards");
   }
-  net.training(false);
-  laws::check_same_bits(laws::values_of(net.forward(x)), expected, "inference afterwards");
 }
 
 namespace {
@@ -332,19 +326,15 @@ TEST_CASE(
     const sma::NetworkOptions options{.threads = threads, .lanes = 5};
     const sma::Batch<float, 2> x{4, 1, 9, 2, 2, 7};
     sma::Network<MeanOfBatch<true>, sma::Eigen<float>> net(sma::Seed{1}, options);
-    net.training(true);
-    net.forward(x);
-    net.training(false);
+    net.train(x);
     const char* words =
         "ctx.all_reduce: found a pass in inference, whose shards run one by one, expected one in training";
-    CHECK_THROWS_WITH_AS(net.forward(x), words, sma::Error);
-    CHECK_THROWS_WITH_AS(net.forward(sma::Batch<float, 2>{3}), words,
+    CHECK_THROWS_WITH_AS(net.infer(x), words, sma::Error);
+    CHECK_THROWS_WITH_AS(net.infer(sma::Batch<float, 2>{3}), words,
                          sma::Error);  // whatever the number of shards
-    net.training(true);
-    net.forward(x);
+    net.train(x);
     sma::Network<MeanOfBatch<false, 2>, sma::Eigen<float>> odd(sma::Seed{1}, options);
-    odd.training(true);
-    CHECK_THROWS_WITH_AS(odd.forward(x), doctest::Contains("numbers, expected the same number from all"),
+    CHECK_THROWS_WITH_AS(odd.train(x), doctest::Contains("numbers, expected the same number from all"),
                          sma::Error);
   }
 }

@@ -47,7 +47,7 @@ std::string message_with(const std::string& name, float value, Index lanes = 3) 
   laws::randomize(net, 1);
   set(net, name, 0, value);
   const auto x = laws::random_input<decltype(net)>({3, 0, 4}, 1);
-  return message_of([&] { net.forward(x); });
+  return message_of([&] { net.infer(x); });
 }
 
 struct Causal : seqboat::LayerDefaults {
@@ -64,18 +64,17 @@ TEST_CASE("NaN and infinity in the input are refused in inference, with row and 
   for (const auto& [value, word] :
        {std::pair{kNan, "nan"}, std::pair{kInfinity, "inf"}, std::pair{-kInfinity, "-inf"}}) {
     auto x = laws::random_input<Net>({2, 0, 3}, 1);
-    const auto y = laws::values_of(net.forward(x));
+    const auto y = laws::values_of(net.infer(x));
     x(3, 2) = value;
-    CHECK(message_of([&] { net.forward(x); }) ==
-          std::string("sma::Network::forward: row 3 (sequence 2, step 1): found ") + word +
+    CHECK(message_of([&] { net.infer(x); }) ==
+          std::string("sma::Network::infer: row 3 (sequence 2, step 1): found ") + word +
               " in column 2 of the input, expected finite numbers");
-    laws::check_same_bits(laws::values_of(net.forward(laws::random_input<Net>({2, 0, 3}, 1))), y,
-                          "afterwards");
+    laws::check_same_bits(laws::values_of(net.infer(laws::random_input<Net>({2, 0, 3}, 1))), y, "afterwards");
   }
 }
 
 TEST_CASE("the first module whose output is not finite is named, with the row") {
-  const std::string found = "sma::Network::forward: row 0 (sequence 0, step 0): module '";
+  const std::string found = "sma::Network::infer: row 0 (sequence 0, step 0): module '";
   const std::string expected = "': found nan, expected finite numbers";
   CHECK(message_with<Model<sma::Independent>>("first.weight", kNan) == found + "first" + expected);
   CHECK(message_with<Model<sma::Independent>>("last.bias", kNan) == found + "last" + expected);
@@ -83,7 +82,7 @@ TEST_CASE("the first module whose output is not finite is named, with the row") 
     CHECK(message_with<Model<sma::Independent>>("router.configurator.bias", kNan, lanes) ==
           found + "router.configurator" + expected);
   CHECK(message_with<sma::Linear<4, 4>>("weight", kNan) ==
-        "sma::Network::forward: row 0 (sequence 0, step 0): the network itself: found nan, expected finite "
+        "sma::Network::infer: row 0 (sequence 0, step 0): the network itself: found nan, expected finite "
         "numbers");
 }
 
@@ -102,7 +101,7 @@ TEST_CASE("ReLU of NaN is NaN, and so is its square's") {
                sma::Eigen<float>>
       net(sma::Seed{1});
   set(net, "map.bias", 0, kNan);
-  CHECK_THROWS_AS(net.forward(sma::Batch<float, 4>{2}), sma::NotFinite);
+  CHECK_THROWS_AS(net.infer(sma::Batch<float, 4>{2}), sma::NotFinite);
   CHECK(std::isnan(sma::functions::ReLU::value(kNan)));
   CHECK(std::isnan(sma::functions::ReLU2::value(kNan)));
   CHECK(sma::functions::ReLU::derivative(kNan) == 1);  // PyTorch passes the gradient on
@@ -113,10 +112,9 @@ TEST_CASE("ReLU of NaN is NaN, and so is its square's") {
 TEST_CASE("SiLU of -inf is NaN in both precisions, as of PyTorch, and that of far negative numbers 0") {
   const auto silu = []<class S>(S value) {
     sma::Network<sma::SiLU<1>, sma::Eigen<S>> net(sma::Seed{1});
-    net.training(true);  // where nothing is refused
     sma::Batch<S, 1> x{1};
     x(0, 0) = value;
-    return net.forward(x)(0, 0);
+    return net.train(x)(0, 0);
   };
   CHECK(std::isnan(silu(-std::numeric_limits<float>::infinity())));
   CHECK(std::isnan(silu(-std::numeric_limits<double>::infinity())));
@@ -132,7 +130,7 @@ TEST_CASE("what becomes too large in a layer is named there") {
   for (const Index layer : {0, 1, 2})
     set(net, std::to_string(layer) + ".0.up.bias", 2, layer == 1 ? 3e38F : 2e38F);
   sma::Batch<float, 4> x{1};
-  const std::string message = message_of([&] { net.forward(x); });
+  const std::string message = message_of([&] { net.infer(x); });
   CHECK(message.find("module '1.0") != std::string::npos);
   CHECK(message.find("found inf") != std::string::npos);
 }
@@ -141,8 +139,7 @@ TEST_CASE("in training NaN goes through to the loss") {
   using Net = sma::Network<Model<sma::Independent>, sma::Eigen<float>>;
   Net net(sma::Seed{1});
   set(net, "router.configurator.bias", 0, kNan);
-  net.training(true);
-  const auto y = laws::values_of(net.forward(laws::random_input<Net>({3}, 1)));
+  const auto y = laws::values_of(net.train(laws::random_input<Net>({3}, 1)));
   CHECK(std::ranges::any_of(y, [](float value) { return std::isnan(value); }));
 }
 
@@ -150,7 +147,7 @@ TEST_CASE("a stream refuses a row that is not finite, and goes on") {
   using Net = sma::Network<seqboat::Layer<Causal>, sma::Eigen<float>>;
   Net net(sma::Seed{1});
   const auto x = laws::random_input<Net>({8}, 1);
-  const auto whole = laws::values_of(net.forward(x));
+  const auto whole = laws::values_of(net.infer(x));
   auto stream = net.stream();
   std::array<float, 8> in{}, out{};
   for (Index t = 0; t < 8; ++t) {

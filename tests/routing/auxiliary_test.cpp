@@ -57,7 +57,7 @@ void check_losses(std::uint64_t seed) {
   laws::randomize(net, seed);
   net.settings().auxiliary.budget_target = 0.3;
   const auto x = laws::random_input<Net>({30, 0, 1, 12}, seed);
-  net.forward(x);
+  net.infer(x);
   std::vector<double> found;
   for (const sma::TensorEntry& entry : sma::metric_entries<R>())
     for (const char* name : {"configurator.load_balance", "configurator.z_loss", "configurator.budget"})

@@ -50,8 +50,8 @@ TEST_CASE("the worked example: of four steps module 1 sees the second and fourth
                                -0.1, -0.2, 1, 2,  //
                                2, 1.5, 3, 4});    // a_4^1, a_4^2
   std::vector<double> trace(4 * 2);
-  net.forward(h);  // so that the output's memory has been used before
-  const auto y = net.forward(h, trace);
+  net.infer(h);  // so that the output's memory has been used before
+  const auto y = net.infer(h, trace);
   const std::vector<double> confidence{0, 0, confidence_of(net, 0.5), 0,
                                        0, 0, confidence_of(net, 2),   confidence_of(net, 1.5)};
   laws::check_close(trace, confidence, 1e-12, "confidence");
@@ -93,7 +93,7 @@ TEST_CASE("all eight subsets of three modules open at a step, and the output is 
       }
   h.append(rows);
   std::vector<double> trace(subsets.size() * 3);
-  const auto y = net.forward(h, trace);
+  const auto y = net.infer(h, trace);
   const double* maps = net.parameters().data() + 6 * kWidth + 6 + 1;
   std::vector<double> combined, found = laws::values_of(y), confidence;
   for (std::size_t t = 0; t < subsets.size(); ++t) {

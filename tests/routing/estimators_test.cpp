@@ -38,7 +38,7 @@ struct Run {
     net.settings().step = step;
     net.settings().progress = progress;
     pass = laws::train(net, x, dy);
-    net.forward(x, trace);
+    net.infer(x, trace);
   }
   [[nodiscard]] std::vector<double> configurator_gradient() const {
     return {pass.gradients.begin(), pass.gradients.begin() + static_cast<std::ptrdiff_t>(own)};
@@ -177,16 +177,15 @@ TEST_CASE("Gumbel noise is drawn anew each step of training and never in inferen
   CHECK(second.trace != first.trace);
 
   auto& net = first.net;
-  net.training(false);
   std::vector<double> quiet(first.trace.size()), later(first.trace.size());
-  net.forward(first.x, quiet);
+  net.infer(first.x, quiet);
   net.settings().step = 2;
-  net.forward(first.x, later);
+  net.infer(first.x, later);
   laws::check_same_bits(quiet, later, "inference");
   CHECK(quiet != first.trace);
   // Without noise the temperature (2 at the start) changes the weights but no decision.
   net.settings().progress = 0.5;
-  net.forward(first.x, later);
+  net.infer(first.x, later);
   for (std::size_t e = 0; e < quiet.size(); ++e) {
     CHECK((later[e] != 0) == (quiet[e] != 0));
     if (quiet[e] == 0) continue;

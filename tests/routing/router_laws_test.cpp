@@ -87,7 +87,7 @@ TEST_CASE("the trace holds each router's weights at its own columns, inner rows 
   laws::randomize(net, 4);
   const auto x = laws::random_input<Net>({60, 40}, 2);
   std::vector<double> trace(100 * 5);
-  net.forward(x, trace);
+  net.infer(x, trace);
   int inner = 0;
   for (std::size_t t = 0; t < 100; ++t) {
     const double* row = &trace[5 * t];
@@ -105,7 +105,7 @@ TEST_CASE("a router reports rows, active steps and confidence of each branch, fo
   laws::randomize(net, 4);
   const auto x = laws::random_input<Net>({60, 0, 40}, 2);
   std::vector<double> trace(100 * 5);
-  net.forward(x, trace);
+  net.infer(x, trace);
   std::vector<double> active(5), confidence(5);
   for (std::size_t e = 0; e < trace.size(); ++e)
     if (trace[e] != 0) {

@@ -52,7 +52,7 @@ TEST_CASE("skip branches among others give exact zero and no parameters") {
   laws::randomize(net, 3);
   const auto x = laws::random_input<sma::Network<R, Backend>>({40}, 1);
   std::vector<double> trace(40 * 3);
-  const auto y = net.forward(x, trace);
+  const auto y = net.infer(x, trace);
   int skipped = 0;
   for (sma::Index t = 0; t < 40; ++t) {
     if (trace[static_cast<std::size_t>(3 * t + 1)] != 0) continue;

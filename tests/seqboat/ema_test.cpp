@@ -39,7 +39,7 @@ void check_kernel_form() {
   sma::Batch<double, kWidth> x{0, 1, 40, 7};
   sma::RandomSequence random(3, 3);
   for (double& value : x.values()) value = random.normal();
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   const sma::Sequences s = x.sequences();
   const auto kept = [](Index m) { return Truncation == 0 || m < Truncation; };
   for (Index q = 0; q < s.count; ++q)
@@ -149,8 +149,8 @@ TEST_CASE("a truncated recurrence in single precision stays with the one in doub
     x.values()[i] = random.normal();
     z.values()[i] = static_cast<float>(x.values()[i]);
   }
-  const auto y = exact.forward(x);
-  const auto w = single.forward(z);
+  const auto y = exact.infer(x);
+  const auto w = single.infer(z);
   double largest = 0;
   double difference = 0;
   for (Index t = 0; t < y.count; ++t)

@@ -251,7 +251,7 @@ void check_against_oracle(const laws::Lengths& lengths, std::uint64_t seed) {
   sma::Network<M, Backend> net{sma::Seed{seed}};
   laws::randomize(net, seed);
   const auto x = laws::random_input<decltype(net)>(lengths, seed + 1);
-  const auto y = net.forward(x);
+  const auto y = net.infer(x);
   REQUIRE(y.count == x.rows());
   const Tensors w = tensors_of(net);
   const sma::Sequences s = x.sequences();
@@ -393,16 +393,15 @@ TEST_CASE(
   const auto x = laws::random_input<decltype(net)>({6}, 2);
   const auto size = static_cast<std::size_t>(x.rows() * 4);
   const auto copy = [&](const auto& y) { return std::vector<double>(y.rows.data, y.rows.data + size); };
-  const auto without = copy(plain.forward(x));
-  CHECK(copy(net.forward(x)) == without);
+  const auto without = copy(plain.infer(x));
+  CHECK(copy(net.infer(x)) == without);
 
-  net.training(true);
   constexpr int kSteps = 2000;
   std::vector<double> sum(size), squares(size);
   std::vector<double> before;
   for (int step = 0; step < kSteps; ++step) {
     net.settings().step = static_cast<std::uint64_t>(step);
-    const auto y = copy(net.forward(x));
+    const auto y = copy(net.train(x));
     CHECK(y != before);
     before = y;
     for (std::size_t i = 0; i < size; ++i) {
@@ -422,10 +421,9 @@ TEST_CASE(
 TEST_CASE("the workspace of windowed attention grows linearly with the sequence") {
   const auto bytes = [](Index rows) {
     sma::Network<Attention<Window<3>, Softmax, SimplePosition<16>, true>, Backend> net{sma::Seed{1}};
-    net.training(true);
     const sma::Batch<double, 4> x{rows};
     for (int pass = 0; pass < 2; ++pass) {  // the first sizes the arenas, the second runs in them
-      net.forward(x);
+      net.train(x);
       net.backward({x.values().data(), rows, 4});
     }
     return static_cast<double>(net.workspace_bytes()) / static_cast<double>(rows);

@@ -52,7 +52,7 @@ TEST_CASE("a layer's temperature scale and bias against running are its configur
   std::vector<double> trace(3);
   const auto weight_at = [&](double run_logit) {
     set_tensor(net, "router.configurator.bias", [&](Index i) { return i == 1 ? run_logit : 0.0; });
-    net.forward(s, trace);
+    net.infer(s, trace);
     return trace[1];
   };
   CHECK(weight_at(0.5) == 0);
@@ -72,10 +72,10 @@ TEST_CASE("an always active layer and its feed-forward block follow their formul
   take_tensors(attention, net, "attention.");
   const auto s = laws::random_input<decltype(net)>({0, 1, 14, 0, 3}, 2);
   auto h = s;
-  const auto averaged = ema.forward(s);
+  const auto averaged = ema.infer(s);
   for (Index t = 0; t < s.rows(); ++t)
     for (Index c = 0; c < 4; ++c) h(t, c) = silu(averaged(t, c));
-  const auto attended = attention.forward(h);
+  const auto attended = attention.infer(h);
   std::vector<double> expected;
   for (Index t = 0; t < s.rows(); ++t) {
     auto row = linear(tensor(net, "hx_proj.weight"), tensor(net, "hx_proj.bias"), h.view().row(t), 4);
@@ -84,7 +84,7 @@ TEST_CASE("an always active layer and its feed-forward block follow their formul
     rms_norm(row.data(), tensor(net, "norm.weight").data(), 4);
     expected.insert(expected.end(), row.begin(), row.end());
   }
-  laws::check_close(laws::values_of(layer.forward(s)), expected, 1e-12, "the layer");
+  laws::check_close(laws::values_of(layer.infer(s)), expected, 1e-12, "the layer");
 
   for (Index t = 0; t < s.rows(); ++t) {
     double* row = expected.data() + t * 4;
@@ -95,7 +95,7 @@ TEST_CASE("an always active layer and its feed-forward block follow their formul
     for (std::size_t c = 0; c < 4; ++c) row[c] += out[c];
     rms_norm(row, tensor(net, "feed_forward.norm.weight").data(), 4);
   }
-  laws::check_close(laws::values_of(net.forward(s)), expected, 1e-12, "the layer and its block");
+  laws::check_close(laws::values_of(net.infer(s)), expected, 1e-12, "the layer and its block");
 }
 
 TEST_CASE(
@@ -115,8 +115,7 @@ TEST_CASE(
       rms_norm(row.data(), ones.data(), 4);
       expected.insert(expected.end(), row.begin(), row.end());
     }
-    net.training(true);
-    laws::check_close(laws::values_of(net.forward(s)), expected, 1e-12, "what dropout leaves");
+    laws::check_close(laws::values_of(net.train(s)), expected, 1e-12, "what dropout leaves");
   };
   sma::Network<seqboat::Layer<DropsAll>, Backend> bidirectional{sma::Seed{1}};
   check(bidirectional, {0.5, 1.0, 1.5, 2.0});

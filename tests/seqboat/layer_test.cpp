@@ -150,13 +150,13 @@ TEST_CASE("a layer's working memory counts active elements, and a skipped step t
   for (Index t = 0; t < 40; ++t) x(t, 0) = std::ranges::count(active, t) > 0 ? 1.0 : -1.0;
 
   std::vector<double> trace(40);
-  const auto before = laws::values_of(net.forward(x, trace));
+  const auto before = laws::values_of(net.infer(x, trace));
   for (Index t = 0; t < 40; ++t)
     CHECK((trace[static_cast<std::size_t>(t)] > 0) == (std::ranges::count(active, t) > 0));
   const auto changed_rows = [&](Index row) {
     auto other = x;
     other(row, 2) += 1;
-    const auto after = laws::values_of(net.forward(other));
+    const auto after = laws::values_of(net.infer(other));
     std::vector<Index> rows;
     for (Index t = 0; t < 40; ++t)
       if (!std::equal(after.begin() + t * 4, after.begin() + t * 4 + 4, before.begin() + t * 4))

@@ -95,7 +95,7 @@ TEST_CASE("a classifier of pairs reads second, first, product and difference of 
   laws::randomize(net, 1);
   take_tensors(encoder, net, "encoder.");
   const auto x = laws::random_input<decltype(net)>({5, 12, 0, 3, 1, 1}, 2);
-  const auto documents = encoder.forward(x);
+  const auto documents = encoder.infer(x);
   REQUIRE(documents.count == 6);
   std::vector<double> expected;
   for (Index pair = 0; pair < 3; ++pair) {
@@ -110,13 +110,13 @@ TEST_CASE("a classifier of pairs reads second, first, product and difference of 
     }
     append_logits(net, features.data(), 16, expected);
   }
-  laws::check_close(laws::values_of(net.forward(x)), expected, 1e-12, "logits");
+  laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");
 }
 
 TEST_CASE("a classifier of pairs refuses an odd number of documents") {
   sma::Network<Pairs, Backend> net{sma::Seed{1}};
   const sma::Batch<sma::Token, 1> x{4, 4, 4};
-  CHECK_THROWS_AS(net.forward(x), sma::Error);
+  CHECK_THROWS_AS(net.infer(x), sma::Error);
 }
 
 TEST_CASE("a classifier of pixels is x w + b and its position's code, layers, final norm, mean and head") {
@@ -145,20 +145,20 @@ TEST_CASE("a classifier of pixels is x w + b and its position's code, layers, fi
   const auto features = inner.forward(embedded);
   std::vector<double> expected;
   for (Index q = 0; q < s.count; ++q) append_logits(net, features.rows.row(q), 4, expected);
-  laws::check_close(laws::values_of(net.forward(x)), expected, 1e-12, "logits");
+  laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");
 }
 
 TEST_CASE("a later token changes no earlier logit") {
   sma::Network<Text, Backend> net{sma::Seed{1}};
   laws::randomize(net, 1);
   auto x = laws::random_input<decltype(net)>({20, 90, 4}, 2);
-  const auto before = laws::values_of(net.forward(x));
+  const auto before = laws::values_of(net.infer(x));
   for (const Index t : {0, 1, 40, 63, 64, 65, 89}) {
     CAPTURE(t);
     const Index row = 20 + t;  // of the second sequence
     auto other = x;
     other(row, 0) = (other(row, 0) + 1) % 7;
-    const auto after = laws::values_of(net.forward(other));
+    const auto after = laws::values_of(net.infer(other));
     const auto same = [&](Index from, Index to) {
       return std::equal(before.begin() + from * 7, before.begin() + to * 7, after.begin() + from * 7);
     };
@@ -184,13 +184,13 @@ TEST_CASE(
   sma::Batch<double, 4> embedded{std::span<const Index>(lengths)};
   for (Index t = 0; t < x.rows(); ++t)
     for (Index c = 0; c < 4; ++c) embedded(t, c) = 2 * table[static_cast<std::size_t>(x(t, 0) * 4 + c)];
-  const auto features = body.forward(embedded);
+  const auto features = body.infer(embedded);
   std::vector<double> expected;
   for (Index t = 0; t < x.rows(); ++t) {
     const auto logits = linear(table, std::vector<double>(7), features.rows.row(t), 4);
     expected.insert(expected.end(), logits.begin(), logits.end());
   }
-  laws::check_close(laws::values_of(net.forward(x)), expected, 1e-12, "logits");
+  laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");
 }
 
 TEST_CASE("look-ups of a language model's padding token leave no gradient, its logits do") {

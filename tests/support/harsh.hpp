@@ -172,8 +172,7 @@ void check_reach(const Lengths& lengths, std::uint64_t seed) {
     }
   };
   const auto buffers = buffers_of(net);
-  net.training(false);
-  const auto inference = values_of(net.forward(x));
+  const auto inference = values_of(net.infer(x));
   const auto whole = train(net, x, dy);
   for (const Index at : {s.rows / 3, s.rows / 2, s.rows - 1}) {
     auto& element = x.values()[static_cast<std::size_t>(at * N::input_width)];
@@ -183,9 +182,8 @@ void check_reach(const Lengths& lengths, std::uint64_t seed) {
     else
       element += 1;
     net.set_buffers(buffers);
-    net.training(false);
     compare(
-        values_of(net.forward(x)), inference, N::output_width, [&](Index row) { return sees(row, at); },
+        values_of(net.infer(x)), inference, N::output_width, [&](Index row) { return sees(row, at); },
         "output in inference");
     if constexpr (!sma::couples_batch<M>())
       compare(

@@ -194,11 +194,11 @@ struct Force {
 template <class N>
 std::vector<bool> decisions_of(N& net, const Input<N>& x) {
   if constexpr (N::trace_width == 0) {
-    net.forward(x);
+    net.infer(x);
     return {};
   } else {
     std::vector<typename N::Scalar> trace(static_cast<std::size_t>(x.rows() * N::trace_width));
-    net.forward(x, trace);
+    net.infer(x, trace);
     std::vector<bool> active(trace.size());
     for (std::size_t i = 0; i < trace.size(); ++i) active[i] = trace[i] != 0;
     return active;
@@ -256,9 +256,8 @@ struct Pass {
 template <class N>
 Pass<N> train(N& net, const Input<N>& x, const std::vector<typename N::Scalar>& dy) {
   Pass<N> pass;
-  net.training(true);
   net.zero_gradients();
-  const auto y = net.forward(x);
+  const auto y = net.train(x);
   pass.y = values_of(y);
   const auto dx = net.backward({dy.data(), y.count, N::output_width});
   if (!sma::takes_tokens<typename N::description>()) pass.dx = values_of(dx);
@@ -323,7 +322,7 @@ struct Objective {
 
   double operator()() {
     decisions = decisions_of(net, x);
-    const auto y = values_of(net.forward(x));
+    const auto y = values_of(net.infer(x));
     double total = auxiliary_loss(net);
     magnitude = std::abs(total);
     for (std::size_t i = 0; i < y.size(); ++i) {
@@ -369,7 +368,7 @@ void check_gradients(const Lengths& lengths, std::uint64_t seed, const Setup& se
 
   // Gradients add up.
   net.set_buffers(buffers);
-  net.forward(x);
+  net.infer(x);
   net.backward({g.data(), static_cast<Index>(g.size()) / N::output_width, N::output_width});
   auto twice = pass.gradients;
   for (double& value : twice) value *= 2;
@@ -448,10 +447,9 @@ namespace detail {
 template <class N>
 bool draws_random_numbers(N& net, const Input<N>& x) {
   const auto buffers = buffers_of(net);
-  net.training(true);
-  const auto first = values_of(net.forward(x));
+  const auto first = values_of(net.train(x));
   net.settings().step += 1;
-  const auto second = values_of(net.forward(x));
+  const auto second = values_of(net.train(x));
   net.settings().step -= 1;
   net.set_buffers(buffers);
   return first != second;
@@ -479,8 +477,7 @@ void check_batch_is_its_sequences(const Lengths& lengths, std::uint64_t seed, co
   const auto in_width = static_cast<std::size_t>(N::input_width);
   const auto out_width = static_cast<std::size_t>(N::output_width);
 
-  net.training(false);
-  const auto whole = values_of(net.forward(x));
+  const auto whole = values_of(net.infer(x));
   const Pass<N> pass = train(net, x, g);
 
   // A group of sequences of the batch: rows of x, rows of y.
@@ -524,8 +521,7 @@ void check_batch_is_its_sequences(const Lengths& lengths, std::uint64_t seed, co
       append(expected_training, pass.y, part.first_output * out_width, part.outputs * out_width);
       if (!pass.dx.empty()) append(expected_dx, pass.dx, part.first_row * in_width, part.rows * in_width);
     }
-    net.training(false);
-    check_close(values_of(net.forward(some)), expected, rounding<S>(), what + ": output in inference");
+    check_close(values_of(net.infer(some)), expected, rounding<S>(), what + ": output in inference");
     if (!trains) return;
     const Pass<N> alone = train(net, some, dy);
     check_close(alone.y, expected_training, rounding<S>(), what + ": output in training");
@@ -565,13 +561,12 @@ void check_stream_is_whole(Index length, std::uint64_t seed, const Setup& setup 
   N net(sma::Seed{seed});
   randomize(net, seed);
   setup(net);
-  net.training(false);
   const auto x = random_input<N>({length}, seed);
   const Index half = length / 2;
   auto other = random_input<N>({length}, seed + 1);  // the same first half, another second half
   std::copy_n(x.values().begin(), static_cast<std::size_t>(half) * kIn, other.values().begin());
-  const auto whole = values_of(net.forward(x));
-  const auto other_whole = values_of(net.forward(other));
+  const auto whole = values_of(net.infer(x));
+  const auto other_whole = values_of(net.infer(other));
 
   auto stream = net.stream();
   auto copy = net.stream();
@@ -617,7 +612,7 @@ void check_backends_agree(const Lengths& lengths, std::uint64_t seed, const Setu
   check_same_bits(parameters_of(b), parameters_of(a), "parameters");
   const auto x = random_input<First>(lengths, seed);
   const auto g = random_output_gradient<First>(lengths, seed);
-  check_close(values_of(b.forward(x)), values_of(a.forward(x)), rounding<S>(), "output in inference");
+  check_close(values_of(b.infer(x)), values_of(a.infer(x)), rounding<S>(), "output in inference");
   const auto pass_a = train(a, x, g);
   const auto pass_b = train(b, x, g);
   check_close_pass(pass_b, pass_a, " in training");

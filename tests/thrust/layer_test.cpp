@@ -48,7 +48,6 @@ struct Run {
 template <class Net>
 Run train(Net& net, sma::AdamW<Net>& optimizer) {
   Run run;
-  net.training(true);
   laws::randomize(net, 1);
   const auto x = laws::random_input<Net>({9, 1, 90, 2, 0, 5, 17, 3}, 2);
   const std::vector<std::int32_t> targets{2, 1, 0, 1, 2, 2, 0, 1};

@@ -43,12 +43,10 @@ std::pair<std::vector<bool>, std::vector<bool>> choices() {
   const sma::Batch<float, 6> ones{40, 0, 3};
   auto x = ones;
   for (float& value : x.values()) value = 1;
-  dropout.training(true);
   dropout.settings().step = 11;
   std::vector<bool> kept;
-  for (const float value : laws::values_of(dropout.forward(x))) kept.push_back(value != 0);
+  for (const float value : laws::values_of(dropout.train(x))) kept.push_back(value != 0);
   sma::Network<Noisy, B> router(sma::Seed{7});
-  router.training(true);
   router.settings().step = 11;
   return {kept, laws::decisions_of(router, laws::random_input<sma::Network<Noisy, B>>({40, 0, 3}, 1))};
 }
@@ -82,8 +80,7 @@ TEST_CASE("a second pass, in memory that the first has used, gives the same bits
     const auto larger = laws::random_input<Net>({90, 5}, 2);
     const auto dy = laws::random_output_gradient<Net>(lengths, 1);
     const auto first = laws::train(net, x, dy);
-    net.training(false);
-    net.forward(larger);  // leaves other numbers everywhere
+    net.infer(larger);  // leaves other numbers everywhere
     net.set_buffers(buffers);
     const auto second = laws::train(net, x, dy);
     laws::check_same_bits(second.y, first.y, "output");

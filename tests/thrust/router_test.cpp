@@ -74,7 +74,7 @@ void check_sparse_is_dense(const laws::Lengths& lengths, laws::Decision decision
   const auto x = laws::random_input<Net>(lengths, 5);
   const auto dy = laws::random_output_gradient<Net>(lengths, 6);
   std::vector<double> trace(static_cast<std::size_t>(x.rows() * Mixture::branches));
-  net.forward(x, trace);
+  net.infer(x, trace);
   const auto pass = laws::train(net, x, dy);
   std::vector<double> y(pass.y.size(), 0.0);
   check_branch<0>(net, x, trace, dy, pass.gradients, y);

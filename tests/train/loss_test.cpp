@@ -31,7 +31,7 @@ TEST_CASE("a target that is no class is refused in words, in training and evalua
     const Targets targets{0, 2, wrong, 1};
     CHECK_THROWS_WITH_AS(accumulate(net, x, targets, 0.25), words.c_str(), sma::Error);
     for (const double g : net.gradients()) CHECK(g == 0);
-    CHECK_THROWS_WITH_AS(sma::CrossEntropy::evaluate(net.forward(x), targets), words.c_str(), sma::Error);
+    CHECK_THROWS_WITH_AS(sma::CrossEntropy::evaluate(net.infer(x), targets), words.c_str(), sma::Error);
   }
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("evaluation wants one target an output row") {
   for (const std::size_t count : {std::size_t{1}, std::size_t{3}}) {
     const std::string words = "sma::CrossEntropy::evaluate: found " + std::to_string(count) +
                               " targets, expected 2, one an output row";
-    CHECK_THROWS_WITH_AS(sma::CrossEntropy::evaluate(net.forward(x), Targets(count)), words.c_str(),
+    CHECK_THROWS_WITH_AS(sma::CrossEntropy::evaluate(net.infer(x), Targets(count)), words.c_str(),
                          sma::Error);
   }
 }
@@ -63,7 +63,7 @@ TEST_CASE("rows with the ignored target count nowhere: the batch without them gi
   CHECK(found.correct == expected.correct);
   CHECK(found.counted == 2);
   laws::check_close(gradients, laws::gradients_of(net), 1e-14, "gradients");
-  const auto evaluated = sma::CrossEntropy::evaluate(net.forward(all), Targets{1, -100, 2, -100}, loss);
+  const auto evaluated = sma::CrossEntropy::evaluate(net.infer(all), Targets{1, -100, 2, -100}, loss);
   CHECK(evaluated.loss == doctest::Approx(2 * expected.loss).epsilon(1e-14));
   CHECK(evaluated.counted == 2);
   CHECK_THROWS_WITH_AS(accumulate(net, all, {0, 0, -1, 0}, 0.5, loss),

@@ -52,7 +52,6 @@ std::vector<ByHand> train_by_hand(tiny::SmallNetwork& net, const sma::TrainerOpt
   schedule.total = static_cast<double>(o.steps);
   net.settings().seed = o.seed;
   net.settings().auxiliary = o.auxiliary;
-  net.training(true);
   tiny::Hooked::Input x;
   std::vector<std::int32_t> targets;
   for (sma::Index step = 0; step < (updates < 0 ? o.steps : updates); ++step) {
@@ -80,7 +79,6 @@ std::vector<ByHand> train_by_hand(tiny::SmallNetwork& net, const sma::TrainerOpt
     optimizer.step(update.rate, sma::clip_factor(update.norm, o.clip));
     out.push_back(update);
   }
-  net.training(false);
   return out;
 }
 
@@ -90,13 +88,12 @@ struct Sums {
 /// Inference over the first `size` validation examples, `batch` at a time.
 Sums evaluate_by_hand(tiny::SmallNetwork& net, const tiny::Hooked& data, sma::Index size, sma::Index batch) {
   Sums out;
-  net.training(false);
   for (sma::Index first = 0; first < size; first += batch) {
     tiny::Hooked::Input x;
     std::vector<std::int32_t> targets;
     for (sma::Index i = first; i < std::min(first + batch, size); ++i)
       data.example(sma::Split::validation, i, x, targets);
-    const auto sum = sma::CrossEntropy::evaluate(net.forward(x), targets);
+    const auto sum = sma::CrossEntropy::evaluate(net.infer(x), targets);
     out.loss += sum.loss;
     out.correct += sum.correct;
     for (const sma::Metric& metric : net.metrics()) {
@@ -201,27 +198,6 @@ TEST_CASE("best.safetensors is the most accurate evaluation's, and last.safetens
     by_hand.parameters().back() = 15;
     train_by_hand(by_hand, options, {}, {}, state.step);
     CHECK(same(read.parameters(), by_hand.parameters()));
-  }
-}
-
-TEST_CASE("evaluate and run leave the network in the mode in which they found it, also when they throw") {
-  tiny::SmallNetwork net(sma::Seed{3});
-  tiny::Hooked data;
-  tiny::SmallTrainer trainer(net, data, tiny::options("", 3));
-  for (const bool mode : {true, false}) {
-    net.training(mode);
-    trainer.evaluate(sma::Split::test);
-    CHECK(net.training() == mode);
-    data.after_example = [](sma::Split, sma::Index, auto&, auto&) { throw sma::Error("no such example"); };
-    CHECK(message_of([&] { trainer.evaluate(sma::Split::test); }) == "no such example");
-    CHECK(net.training() == mode);
-    tiny::SmallTrainer another(net, data, tiny::options("", 3));
-    CHECK(message_of([&] { another.run(); }) == "no such example");
-    CHECK(net.training() == mode);
-    data.after_example = [](sma::Split, sma::Index, auto&, auto&) {};
-    tiny::SmallTrainer a_third(net, data, tiny::options("", 3));
-    a_third.run();
-    CHECK(net.training() == mode);
   }
 }
 
@@ -444,7 +420,7 @@ TEST_CASE("rows whose target is ignored count nowhere, and means are over those 
     tiny::Hooked::Input x;
     std::vector<std::int32_t> targets;
     tiny::Hooked{}.example(sma::Split::validation, i, x, targets);
-    const auto sum = sma::CrossEntropy::evaluate(net.forward(x), targets);
+    const auto sum = sma::CrossEntropy::evaluate(net.infer(x), targets);
     correct += sum.correct;
     loss += sum.loss;
   }

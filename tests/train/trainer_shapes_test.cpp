@@ -82,7 +82,7 @@ TEST_CASE("activation rates are those of routers, nested ones too, whatever othe
   tiny::Hooked::Input x;
   std::vector<std::int32_t> targets;
   data.next(6, x, targets);
-  net.forward(x);
+  net.infer(x);
   std::vector<double> by_hand;
   double rows = 0;
   double active = 0;

@@ -17,24 +17,6 @@ SMA_NOINLINE inline void check_tokens(const Token* x, Index count, Index vocabul
                   ", expected 0 to " + std::to_string(vocabulary - 1));
 }
 
-/// Puts a network's settings back at its end.
-class Restored {
- public:
-  explicit Restored(StepSettings& settings)
-      : settings_(settings), mode_(settings.mode), share_(settings.auxiliary_share) {}
-  Restored(const Restored&) = delete;
-  Restored& operator=(const Restored&) = delete;
-  ~Restored() {
-    settings_.mode = mode_;
-    settings_.auxiliary_share = share_;
-  }
-
- private:
-  StepSettings& settings_;
-  Mode mode_;
-  double share_;
-};
-
 /// "nan", "inf" or "-inf".
 SMA_NOINLINE SMA_RARE inline std::string text_of_not_finite(double value) {
   if (value > 0) return "inf";
@@ -64,7 +46,7 @@ template <class S>
 SMA_NOINLINE SMA_RARE void refuse_input(const Sequences& s, const S* x, Index width) {
   for (Index e = 0; e < s.rows * width; ++e)
     if (!all_finite(x + e, 1))
-      throw NotFinite("sma::Network::forward: " + text_of_row(s, e / width) + ": found " +
+      throw NotFinite("sma::Network::infer: " + text_of_row(s, e / width) + ": found " +
                       text_of_not_finite(static_cast<double>(x[e])) + " in column " +
                       std::to_string(e % width) + " of the input, expected finite numbers");
 }
@@ -73,8 +55,8 @@ SMA_NOINLINE SMA_RARE void refuse_input(const Sequences& s, const S* x, Index wi
 [[noreturn]] SMA_NOINLINE SMA_RARE inline void refuse_output(const ModuleTable& network, const Sequences& s,
                                                              const Watch& watch) {
   if (watch.instance < 0)
-    throw NotFinite("sma::Network::forward: found nan or infinity in the output, expected finite numbers");
-  throw NotFinite("sma::Network::forward: " + text_of_row(s, watch.row) + ": " +
+    throw NotFinite("sma::Network::infer: found nan or infinity in the output, expected finite numbers");
+  throw NotFinite("sma::Network::infer: " + text_of_row(s, watch.row) + ": " +
                   text_of_instance(network, watch.instance) + ": found " + text_of_not_finite(watch.value) +
                   ", expected finite numbers");
 }

@@ -22,14 +22,14 @@ namespace sma {
 /// Where a description meets a backend and a scalar type and gets data.
 ///
 ///     sma::Network<sma::Repeat<6, Layer>, sma::Eigen<float>> net{sma::Seed{1}};
-///     auto y = net.forward(batch);     // whole packed batch
-///     net.backward(dy);                // parameter gradients accumulate in net.gradients()
+///     auto y = net.infer(batch);       // whole packed batch
+///     auto z = net.train(batch);       // the same in training: what backward needs is kept
+///     net.backward(dz);                // parameter gradients accumulate in net.gradients()
 ///
 /// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
 /// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
-/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit. In inference it throws `NotFinite` for NaN and
-/// infinity in the input or in what a module makes of it, and names the first module and row; in training these go through to the
-/// loss.
+/// Throws `Error` for a token outside its vocabulary and for shapes that do not fit. `infer` throws `NotFinite` for NaN and infinity in
+/// the input or in what a module makes of it, and names the first module and row; in training these go through to the loss.
 template <class Declared, Backend B>
 class Network {
   /// False: what is wrong has been said, once, and nothing of the description is instantiated.
@@ -81,33 +81,38 @@ class Network {
 
   // Settings.
 
-  void training(bool on) { settings_.mode = on ? Mode::training : Mode::inference; }
-  [[nodiscard]] bool training() const { return settings_.mode == Mode::training; }
-  /// Mode, seed, step number (random masks), progress (annealing), weights of auxiliary losses.
+  /// Seed, step number (random masks), progress (annealing), weights of auxiliary losses.
   [[nodiscard]] StepSettings& settings() { return settings_; }
   [[nodiscard]] const StepSettings& settings() const { return settings_; }
 
   // Whole sequences.
 
-  /// Runs the network on a packed batch. In training mode what backward needs is kept until the next call; x itself is not
-  /// copied and must live, unchanged, until then. Where `trace` (rows, trace_width) is given it receives each router's weight of each
-  /// branch at each row: 0 where skipped.
-  Output<Scalar, output_width> forward(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+  /// The network's output for a packed batch. Where `trace` (rows, trace_width) is given it receives each router's weight of each branch
+  /// at each row: 0 where skipped. Throws `NotFinite` for NaN and infinity in the input or in what a module makes of it.
+  Output<Scalar, output_width> infer(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+    settings_.mode = Mode::inference;
     const auto y = run_batch(x, trace);
-    if (!training() && !finite_) refuse_not_finite(x);
+    if (!finite_) refuse_not_finite(x);
     return y;
   }
-  /// The network keeps a temporary batch until the next one comes.
-  Output<Scalar, output_width> forward(Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
-    temporary_ = std::move(x);
-    return forward(std::as_const(temporary_), trace);
+
+  /// The same as in training: dropout, noise, statistics of the batch. What `backward` needs is kept until the next call; x itself is not
+  /// copied and must live, unchanged, until then. NaN and infinity go through.
+  Output<Scalar, output_width> train(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+    settings_.mode = Mode::training;
+    return run_batch(x, trace);
   }
-  Output<Scalar, output_width> forward(const Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
-    return forward(Batch<Element, input_width>(x), trace);
+  /// The network keeps a temporary batch until the next one comes.
+  Output<Scalar, output_width> train(Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    temporary_ = std::move(x);
+    return train(std::as_const(temporary_), trace);
+  }
+  Output<Scalar, output_width> train(const Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+    return train(Batch<Element, input_width>(x), trace);
   }
 
   /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
-  /// (null for token inputs). Requires a forward pass in training mode just before: backward uses up what that kept.
+  /// (null for token inputs). Requires `train` just before: backward uses up what that kept.
   Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
     check_gradient(dy);
     output_gradient_.grow(pass_.output_rows() * output_width);
@@ -137,8 +142,8 @@ class Network {
     }
   }
 
-  /// Forward, loss and backward of a packed batch in one go, in training mode, whatever the network's: a lane's memory is used again
-  /// by the next lane of the same thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
+  /// Forward in training, loss and backward of a packed batch in one go: a lane's memory is used again by the next lane of the same
+  /// thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
   /// returns their LossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
   /// member, is called with all of them before anything runs.
   /// Auxiliary losses of routers, means over the batch's sequences, count as much as the loss does: times `scale` times the number of
@@ -148,16 +153,16 @@ class Network {
   template <class Loss, class Target>
   LossSum accumulate(const Batch<Element, input_width>& x, std::span<const Target> targets, Loss&& loss,
                      double scale) {
-    const detail::Restored restored(settings_);
-    training(true);
+    settings_.mode = Mode::training;
     prepare(x);
     if (static_cast<Index>(targets.size()) != pass_.output_rows())
       throw Error("sma::Network::accumulate: found " + std::to_string(targets.size()) +
                   " targets, expected " + std::to_string(pass_.output_rows()));
     if constexpr (requires { loss.check(targets, output_width); }) loss.check(targets, output_width);
-    settings_.auxiliary_share = scale * static_cast<double>(counted(targets, loss));
+    StepSettings settings = settings_;
+    settings.auxiliary_share = scale * static_cast<double>(counted(targets, loss));
     pass_.run(couples, [&](Index lane, Index place) {
-      Lane& l = pass_.begin(lane, pass_.lane(couples ? lane : place), place, settings_, store_.gradients());
+      Lane& l = pass_.begin(lane, pass_.lane(couples ? lane : place), place, settings, store_.gradients());
       pass_.forward(l, store_.all());
       const Rows<const Scalar, output_width> y = pass_.output_of(l);
       const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
@@ -227,23 +232,25 @@ class Network {
     pass_.clear_metrics();
   }
 
+  [[nodiscard]] bool trains() const { return settings_.mode == Mode::training; }
+
   Output<Scalar, output_width> run_batch(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
     if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
-      throw Error("sma::Network::forward: found a trace of " + std::to_string(trace.size()) +
-                  " numbers, expected " + std::to_string(x.rows() * trace_width));
+      throw Error("sma::Network: found a trace of " + std::to_string(trace.size()) + " numbers, expected " +
+                  std::to_string(x.rows() * trace_width));
     prepare(x);
     if (!trace.empty()) {
       trace_.grow(x.rows() * trace_width);
       trace_.fill(Scalar(0));
     }
     finite_ = true;
-    pass_.run(couples && training(), [&](Index lane, Index place) {
+    pass_.run(couples && trains(), [&](Index lane, Index place) {
       Lane& l = pass_.begin(lane, pass_.lane(lane), place, settings_, store_.gradients());
       l.context.trace = trace.empty() ? nullptr : trace_.data();
       pass_.forward(l, store_.all());
-      if (B::host_accessible && !training() && !pass_.is_finite(l)) finite_ = false;
+      if (B::host_accessible && !trains() && !pass_.is_finite(l)) finite_ = false;
     });
-    kept_ = training();
+    kept_ = trains();
     pass_.finish(nullptr);
     const Index rows = pass_.output_rows();
     const Scalar* host = pass_.output().data();
@@ -251,7 +258,7 @@ class Network {
       host_output_.resize(static_cast<std::size_t>(rows * output_width));
       pass_.output().download(host_output_.data(), rows * output_width);
       host = host_output_.data();
-      if (!training())
+      if (!trains())
         finite_ = detail::all_finite(host, rows * output_width) &&
                   (takes_tokens<Description>() || all_finite_input(x));
     }
@@ -308,8 +315,7 @@ class Network {
 
   void check_gradient(Rows<const Scalar, output_width> dy) const {
     const Index expected = pass_.output_rows();
-    if (!kept_)
-      throw Error("sma::Network::backward: expected a forward pass in training mode just before, found none");
+    if (!kept_) throw Error("sma::Network::backward: expected train just before, found none");
     if (dy.rows != expected)
       throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
                   std::to_string(expected));
@@ -327,7 +333,7 @@ class Network {
   Store store_;
   Pass pass_;
   std::vector<LossSum> loss_sums_;                   // (lanes)
-  bool kept_ = false;                                // the last pass was a forward pass in training mode
+  bool kept_ = false;                                // the last pass was `train`
   detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
   detail::DeviceBuffer<B, Scalar> input_gradient_;   // (rows, input_width)
   detail::DeviceBuffer<B, Scalar> trace_;            // (rows, trace_width)

@@ -17,20 +17,6 @@
 namespace sma {
 
 namespace detail {
-/// Gives a network back in the mode in which it was found.
-template <class Net>
-class KeepMode {
- public:
-  explicit KeepMode(Net& net) : net_(net), training_(net.training()) {}
-  ~KeepMode() { net_.training(training_); }
-  KeepMode(const KeepMode&) = delete;
-  KeepMode& operator=(const KeepMode&) = delete;
-
- private:
-  Net& net_;
-  bool training_;
-};
-
 template <class Net, class Optimizer>
 constexpr const char* optimizer_name() {
   if constexpr (std::is_same_v<Optimizer, AdamW<Net>>)
@@ -102,7 +88,6 @@ class Trainer : detail::TrainerCore {
   /// not have been due, so that a resumed run does what one that goes through does.
   void run() {
     const Session session(*this);
-    const detail::KeepMode<Net> mode(net_);
     set_up_network();
     try {
       train();
@@ -157,7 +142,6 @@ class Trainer : detail::TrainerCore {
   /// One optimizer update over `accumulation` micro-batches. What it leaves in the window is of whole updates alone.
   SMA_NOINLINE void update(double fraction) {
     const auto started = Clock::now();
-    net_.training(true);
     net_.zero_gradients();
     update_.clear();
     double loss = 0;
@@ -237,8 +221,6 @@ class Trainer : detail::TrainerCore {
 
   /// Means over the first `limit` examples of a split; nothing when it may stop and was asked to.
   SMA_NOINLINE std::optional<Evaluation> pass(Split split, Index limit, bool may_stop) {
-    const detail::KeepMode<Net> mode(net_);
-    net_.training(false);
     const Index size = detail::evaluated_size(split, data_.size(split), limit);
     detail::ActivationSums activation(detail::routers_of<typename Net::description>());
     LossSum total;
@@ -254,7 +236,7 @@ class Trainer : detail::TrainerCore {
       }
       const auto where = [&] { return detail::examples_of(split, first, end); };
       const LossSum sum =
-          explained(where, [&] { return CrossEntropy::evaluate(net_.forward(x_), targets_, loss_); });
+          explained(where, [&] { return CrossEntropy::evaluate(net_.infer(x_), targets_, loss_); });
       total.loss += sum.loss;
       total.correct += sum.correct;
       total.counted += sum.counted;

@@ -19,7 +19,7 @@
 /// are computed together. (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.)
 ///
 /// Why not Eigen's products: a packed B serves many products here (a sequence's keys all its queries), tiles follow the band of
-/// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance.md has the numbers.
+/// an attention matrix, bias needs no pass of its own, and it compiles once a scalar type. docs/performance_steps.md has the numbers.
 namespace sma {
 inline namespace SMA_ISA {
 namespace eigen {
