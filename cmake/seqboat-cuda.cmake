@@ -41,7 +41,7 @@ function(seqboat_cuda_executable name)
   endforeach()
   add_executable(${name} ${units} ${arg_HOST_SOURCES})
   # Not seqboat::thrust, which brings the run-time libraries of OpenMP and TBB.
-  target_link_libraries(${name} PRIVATE seqboat::seqboat ${arg_LIBRARIES} seqboat_flags)
+  target_link_libraries(${name} PRIVATE seqboat::seqboat seqboat::io ${arg_LIBRARIES} seqboat_flags)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/backends/thrust/include")
   target_include_directories(${name} SYSTEM PRIVATE ${SEQBOAT_CUDA_INCLUDE_DIRS})
   target_compile_definitions(${name} PRIVATE

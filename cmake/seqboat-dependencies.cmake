@@ -1,8 +1,9 @@
-# Finds what the library's headers include: Boost.Hana, Eigen, threads. For the sources and, installed, for find_package(seqboat).
+# Finds what the library's headers include: Boost.Hana, Eigen, threads; and nlohmann-json, which only files need (sma/io, sma/train). For
+# the sources and, installed, for find_package(seqboat).
 
-# seqboat_find_dependencies(problem [GLOBAL]): makes the targets Boost::headers, Eigen3::Eigen and Threads::Threads, unless they are
-# there. Sets `problem` to one line that says what was found and what was expected, or to nothing. With GLOBAL a project that uses
-# seqboat through add_subdirectory sees the targets too.
+# seqboat_find_dependencies(problem [GLOBAL]): makes the targets Boost::headers, Eigen3::Eigen, Threads::Threads and, where it is found,
+# nlohmann_json::nlohmann_json, unless they are there. Sets `problem` to one line that says what was found and what was expected, or to
+# nothing. With GLOBAL a project that uses seqboat through add_subdirectory sees the targets too.
 function(seqboat_find_dependencies problem)
   if(POLICY CMP0144)
     cmake_policy(SET CMP0144 NEW)  # BOOST_ROOT and EIGEN3_ROOT are looked at
@@ -20,6 +21,9 @@ function(seqboat_find_dependencies problem)
     if(NOT Threads_FOUND)
       set(text "found no threads, expected CMake's package Threads to find them")
     endif()
+  endif()
+  if(NOT TARGET nlohmann_json::nlohmann_json AND NOT text)
+    find_package(nlohmann_json 3.11 QUIET ${ARGN})
   endif()
   set(${problem} "${text}" PARENT_SCOPE)
 endfunction()

@@ -41,10 +41,15 @@ function(seqboat_less_optimised name)
   target_compile_options(${name} PRIVATE "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-Og>")
 endfunction()
 
-# seqboat_executable(name SOURCES... [LIBRARIES targets...]): an executable on SeqBoat and the Eigen backend.
+if(NOT TARGET seqboat_io)
+  message(FATAL_ERROR "seqboat: found no nlohmann-json, expected 3.11 or later for tests, examples and benchmarks: set nlohmann_json_DIR")
+endif()
+target_link_libraries(seqboat_io PRIVATE seqboat_flags)
+
+# seqboat_executable(name SOURCES... [LIBRARIES targets...]): an executable on SeqBoat, files and the Eigen backend.
 function(seqboat_executable name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE seqboat::seqboat seqboat::eigen ${arg_LIBRARIES} seqboat_flags)
+  target_link_libraries(${name} PRIVATE seqboat::seqboat seqboat::eigen seqboat::io ${arg_LIBRARIES} seqboat_flags)
   set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()

@@ -3,7 +3,7 @@
 
 set(consumer_dir "${CMAKE_CURRENT_SOURCE_DIR}/consumer")
 set(consumer_include "")
-foreach(target IN ITEMS seqboat_sma seqboat_eigen Boost::headers Eigen3::Eigen)
+foreach(target IN ITEMS seqboat_sma seqboat_eigen Boost::headers Eigen3::Eigen nlohmann_json::nlohmann_json)
   string(APPEND consumer_include ":$<JOIN:$<TARGET_PROPERTY:${target},INTERFACE_INCLUDE_DIRECTORIES>,:>")
 endforeach()
 set(consumer_compiler --compiler "${CMAKE_CXX_COMPILER}" "--launcher=${CMAKE_CXX_COMPILER_LAUNCHER}"
@@ -57,8 +57,8 @@ add_test(NAME consumer/units COMMAND "${Python3_EXECUTABLE}" "${consumer_dir}/un
   ${consumer_processors} "${consumer_dir}")
 set_tests_properties(consumer/units PROPERTIES LABELS "consumer;compile" TIMEOUT 600)
 
-# A user's project: README.md's program and lines of CMake, and examples/consumer; against an installed copy and against the sources.
-foreach(case IN ITEMS find_package add_subdirectory boost eigen package)
+# A user's project: README.md's program and lines of CMake, examples/consumer, and io/ with seqboat::io; against an installed copy and against the sources.
+foreach(case IN ITEMS find_package add_subdirectory io boost eigen package)
   add_test(NAME consumer/${case} COMMAND "${CMAKE_COMMAND}"
     -DCASE=${case}
     "-DSOURCE_DIR=${PROJECT_SOURCE_DIR}"

@@ -37,9 +37,9 @@ CLI::Validator whole(T least, T most) {
 /// Takes a number above 0, up to `most`.
 CLI::Validator positive(double most) {
   const auto check = [=](std::string& text) -> std::string {
-    const auto value = sma::detail::number_of(text);
+    const auto value = sma::number_of(text);
     if (value && *value > 0 && *value <= most) return {};
-    return "found " + excerpt(text) + ", expected a number above 0, up to " + sma::detail::number_text(most);
+    return "found " + excerpt(text) + ", expected a number above 0, up to " + sma::number_text(most);
   };
   return {check, ""};
 }
@@ -133,7 +133,7 @@ std::string sentence(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int fail(const About& about, const std::string& message) {
-  std::fprintf(stderr, "%s: %s\n", about.program, sma::detail::one_line(message).c_str());
+  std::fprintf(stderr, "%s: %s\n", about.program, sma::one_line(message).c_str());
   return 1;
 }
 

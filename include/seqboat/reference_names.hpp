@@ -4,6 +4,8 @@
 #include <cctype>
 #include <map>
 #include <set>
+#include <sma/base/error.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/safetensors.hpp>
 #include <sma/module/module.hpp>
 #include <sma/train/checkpoint.hpp>
@@ -182,7 +184,7 @@ void read_slices(const sma::SafetensorsFile& file, const std::string& prefix,
                            ? static_cast<Index>(file.info(prefix + slice.name).count())
                            : Index{0};
     whole.resize(static_cast<std::size_t>(size));
-    sma::detail::read_tensor(file, prefix + slice.name, whole.data(), slice.shape);
+    sma::read_tensor(file, prefix + slice.name, whole.data(), slice.shape);
     std::copy_n(whole.data() + slice.first, slice.entry.size, values.data() + slice.entry.offset);
   }
 }
@@ -234,8 +236,8 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
   using Description = typename Net::description;
   const auto parameters = reference_parameters<Description>();
   const auto buffers = reference_buffers<Description>();
-  auto weights = sma::detail::host_copy<Net>(net.parameters());
-  auto statistics = sma::detail::host_copy<Net>(net.buffers());
+  auto weights = sma::host_copy<Net>(net.parameters());
+  auto statistics = sma::host_copy<Net>(net.buffers());
   detail::read_slices(file, options.prefix, parameters, weights);
   if (options.buffers) detail::read_slices(file, options.prefix, buffers, statistics);
 
@@ -246,8 +248,8 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
     std::string_view name = full;
     if (!detail::take_prefix(name, options.prefix)) continue;
     if (!known.contains(name) && !detail::is_reference_constant(name))
-      throw sma::Error(sma::detail::one_line(file.path()) + ": found tensor " +
-                       sma::detail::safetensors::quoted_name(full) + ", expected only the network's " +
+      throw sma::Error(sma::one_line(file.path()) + ": found tensor " +
+                       sma::quoted_name(full) + ", expected only the network's " +
                        std::to_string(known.size()) + " tensors: weights of another model");
   }
   net.set_parameters(weights);
@@ -258,11 +260,11 @@ template <class Net>
 void save_reference(Net& net, const std::string& path) {
   using Description = typename Net::description;
   detail::ReferenceTensors<typename Net::Scalar> tensors;
-  tensors.add(reference_parameters<Description>(), sma::detail::host_copy<Net>(net.parameters()));
-  tensors.add(reference_buffers<Description>(), sma::detail::host_copy<Net>(net.buffers()));
+  tensors.add(reference_parameters<Description>(), sma::host_copy<Net>(net.parameters()));
+  tensors.add(reference_buffers<Description>(), sma::host_copy<Net>(net.buffers()));
   sma::SafetensorsWriter file;
   for (const auto& [name, whole] : tensors.by_name) file.add(name, whole.shape, whole.values.data());
-  sma::detail::add_origin(file);
+  sma::add_origin(file);
   file.write(path);
 }
 

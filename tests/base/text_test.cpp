@@ -5,11 +5,11 @@
 #include <sma/base/random.hpp>
 #include <sma/base/text.hpp>
 
-using sma::detail::ascii_text;
-using sma::detail::json_number;
-using sma::detail::number_of;
-using sma::detail::number_text;
-using sma::detail::one_line;
+using sma::ascii_text;
+using sma::number_of;
+using sma::number_text;
+using sma::one_line;
+using sma::quoted_name;
 
 TEST_CASE("a number's text is short and reads back as the number") {
   CHECK(number_text(0.5) == "0.5");
@@ -28,14 +28,6 @@ TEST_CASE("other text is no number") {
   for (const char* text : {"", " 1", "1 ", "1x", "--1", "1e", "0x10"}) CHECK_MESSAGE(!number_of(text), text);
 }
 
-TEST_CASE("a number in JSON has six digits, and what JSON cannot say is null") {
-  CHECK(json_number(1.0 / 3.0) == "0.333333");
-  CHECK(json_number(1.0 / 3.0, 2) == "0.33");
-  CHECK(json_number(1234567.0) == "1.23457e+06");
-  CHECK(json_number(std::nan("")) == "null");
-  CHECK(json_number(-std::numeric_limits<double>::infinity()) == "null");
-}
-
 TEST_CASE("bytes that cannot be printed are shown") {
   CHECK(ascii_text("a b~") == "a b~");
   CHECK(ascii_text(std::string_view("\x1f\x8b\0\xef\x7f", 5)) == "\\x1f\\x8b\\x00\\xef\\x7f");
@@ -44,4 +36,11 @@ TEST_CASE("bytes that cannot be printed are shown") {
 TEST_CASE("a line stays one line, in any language") {
   CHECK(one_line("a\tb\n\x7f") == "a\\x09b\\x0a\\x7f");
   CHECK(one_line("caf\xc3\xa9") == "caf\xc3\xa9");
+}
+
+TEST_CASE("a name in quotation marks is on one line, and cut between two characters") {
+  CHECK(quoted_name("a b\n") == "'a b\\x0a'");
+  std::string name = "x";
+  for (int i = 0; i < 200; ++i) name += "\xc3\xa9";
+  CHECK(quoted_name(name) == "'" + name.substr(0, 199) + "...'");
 }

@@ -1,5 +1,6 @@
 # A user's project, with cmake -P. CASE: find_package and add_subdirectory build and run README.md's program with README.md's lines of
-# CMake, and examples/consumer; boost, eigen and package configure project/ with other Boosts, Eigens and versions of seqboat.
+# CMake, and examples/consumer; io builds and runs io/ both ways; boost, eigen and package configure project/ with other Boosts, Eigens and
+# versions of seqboat, and without nlohmann-json.
 
 # Another name than the tests' own, so that what finds it there does not find it here; and blanks, as some users have them.
 set(work "${WORK_DIR}/a user's project")
@@ -96,6 +97,11 @@ elseif(CASE STREQUAL "add_subdirectory")
   file(MAKE_DIRECTORY "${work}/readme/third_party")
   file(CREATE_LINK "${SOURCE_DIR}" "${work}/readme/third_party/seqboat" SYMBOLIC)
   build_and_run("README.md's program" "${work}/readme" mine -DCMAKE_BUILD_TYPE=Debug)
+elseif(CASE STREQUAL "io")
+  install_seqboat()
+  foreach(way IN ITEMS installed sources)
+    build_and_run("io, ${way}" "${SOURCE_DIR}/tests/consumer/io" io -DCMAKE_BUILD_TYPE=Debug "${${way}}")
+  endforeach()
 elseif(CASE STREQUAL "boost")
   install_seqboat()
   # Headers in a folder, without BoostConfig.cmake.
@@ -147,5 +153,9 @@ elseif(CASE STREQUAL "package")
   if(output MATCHES "Warning|Error")
     message(FATAL_ERROR "package: QUIET, and no Eigen: found:\n${output}")
   endif()
+  foreach(way IN ITEMS installed sources)
+    expect_configured("no nlohmann-json, ${way}" "seqboat: found no nlohmann-json, expected 3.11 or later;Boost::headers in" "${${way}}"
+      -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON)
+  endforeach()
   expect_configured("CMake 3.20's policies" "Boost::headers in" "${installed}" -DMINIMUM=3.20)
 endif()

@@ -176,7 +176,7 @@ std::vector<double> to_double(const T* data, Index count) {
 /// What stands in the network's memory, which may be a GPU's.
 template <class Net>
 std::vector<double> to_double(std::span<typename Net::Scalar> device) {
-  const auto host = sma::detail::host_copy<Net>(device);
+  const auto host = sma::host_copy<Net>(device);
   return {host.begin(), host.end()};
 }
 template <class T>

@@ -5,7 +5,8 @@
 
 Arrows: each folder of headers may include itself and the folders listed for it, with all that those may include.
 Places: each header has a test of its place and name, or a line in elsewhere.txt that says which test it has.
-Lengths: no header is longer than 400 lines, but for those listed, and its first public type stands within 60 lines.
+Lengths: no header is longer than 400 lines, and its first public type stands within 60 lines.
+JSON: nlohmann-json is included by io's definitions alone, sma/io/*-inl.hpp: all else of the library is used without it.
 Exit code 1 and a line for each fault.
 """
 
@@ -34,9 +35,6 @@ LAYERS = {
 }
 LONGEST = 400
 FIRST_TYPE = 60
-LONGER = {  # to be divided
-    "sma/io/safetensors.hpp": 1035,
-}
 FOLDERS = ["include", "backends/eigen/include", "backends/thrust/include"]
 
 
@@ -98,8 +96,10 @@ def main():
             lines = path.read_text().splitlines()
             headers.add(name)
             problems += wrong_arrows(name, header, lines)
-            if len(lines) > LONGER.get(header, LONGEST):
-                problems.append(f"{name}: found {len(lines)} lines, expected at most {LONGER.get(header, LONGEST)}")
+            if len(lines) > LONGEST:
+                problems.append(f"{name}: found {len(lines)} lines, expected at most {LONGEST}")
+            if not re.fullmatch(r"sma/io/\S+-inl\.hpp", header) and any("<nlohmann/" in line for line in lines):
+                problems.append(f"{name}: found <nlohmann/...>, expected it in sma/io/*-inl.hpp alone")
             if first_public_type(lines) > FIRST_TYPE:
                 problems.append(f"{name}:{first_public_type(lines)}: found the first public type, expected it within {FIRST_TYPE} lines")
             if (root / test_of(header)).exists() == (name in elsewhere):

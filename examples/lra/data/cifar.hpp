@@ -22,7 +22,7 @@ namespace detail {
 inline void append_cifar(const std::string& path, SequenceDataset<std::uint8_t>& out) {
   constexpr std::size_t kPixels = 1024;
   constexpr std::size_t kRecord = 1 + 3 * kPixels;
-  const std::string name = sma::detail::one_line(path);
+  const std::string name = sma::one_line(path);
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file)

@@ -24,7 +24,7 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
   errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file)
-    throw sma::Error(sma::detail::one_line(path) + ": cannot be read (" +
+    throw sma::Error(sma::one_line(path) + ": cannot be read (" +
                      std::generic_category().message(errno) + "), expected an IDX file");
   std::vector<std::uint8_t> content;
   std::array<std::uint8_t, 1U << 16> block{};
@@ -33,7 +33,7 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
     int code = 0;
     const char* reason = gzerror(file.get(), &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw sma::Error(sma::detail::one_line(path) + ": unpacking failed after " +
+      throw sma::Error(sma::one_line(path) + ": unpacking failed after " +
                        std::to_string(content.size()) +
                        " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
     if (got == 0) return content;
@@ -57,7 +57,7 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
     if (start.starts_with("\x1f\x8b")) mistake = " (is the file compressed twice?)";
     if (content.size() > 4 && content[0] == rank && content[1] == 8 && content[2] == 0 && content[3] == 0)
       mistake = " (are the bytes in reverse order?)";
-    throw sma::Error(sma::detail::one_line(path) + ": found " + found + ", expected " + expected + mistake);
+    throw sma::Error(sma::one_line(path) + ": found " + found + ", expected " + expected + mistake);
   };
   const std::size_t header = 4 + 4 * rank;
   if (content.size() < header)
@@ -84,7 +84,7 @@ inline Idx read_idx(const std::string& path, std::size_t rank) {
 inline std::string find_idx(const std::filesystem::path& root, const std::string& name) {
   for (const std::string& candidate : {name, name + ".gz"})
     if (std::filesystem::exists(root / candidate)) return (root / candidate).string();
-  throw sma::Error(sma::detail::one_line((root / name).string()) +
+  throw sma::Error(sma::one_line((root / name).string()) +
                    "[.gz]: not found, expected IDX files (train-images-idx3-ubyte and so on), CIFAR-10 "
                    "batches or MEGA's text form");
 }
@@ -112,12 +112,12 @@ inline IdxPair read_idx_pair(const std::string& directory, const std::string& pr
   const std::string label_path = find_idx(directory, prefix + "-labels-idx1-ubyte");
   IdxPair pair{image_path, read_idx(image_path, 3), read_idx(label_path, 1)};
   if (pair.images.extents[0] != pair.labels.extents[0])
-    throw sma::Error(sma::detail::one_line(label_path) + ": found " + std::to_string(pair.labels.extents[0]) +
+    throw sma::Error(sma::one_line(label_path) + ": found " + std::to_string(pair.labels.extents[0]) +
                      " labels, expected " + std::to_string(pair.images.extents[0]) +
                      ", one for each image of " + image_path);
   for (std::size_t i = 0; i < pair.labels.values.size(); ++i)
     if (pair.labels.values[i] > 9)
-      throw sma::Error(sma::detail::one_line(label_path) + ": label " + std::to_string(i) + ": found " +
+      throw sma::Error(sma::one_line(label_path) + ": label " + std::to_string(i) + ": found " +
                        std::to_string(pair.labels.values[i]) + ", expected 0 to 9");
   return pair;
 }
@@ -131,7 +131,7 @@ inline Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   const auto train = detail::read_idx_pair(directory, "train");
   const auto test = detail::read_idx_pair(directory, "t10k");
   if (detail::idx_size(train.images) != detail::idx_size(test.images))
-    throw sma::Error(sma::detail::one_line(test.image_path) + ": found images of " +
+    throw sma::Error(sma::one_line(test.image_path) + ": found images of " +
                      detail::idx_size(test.images) + ", expected " + detail::idx_size(train.images) +
                      " as in " + train.image_path);
   const std::size_t count = train.images.extents[0];

@@ -17,7 +17,7 @@ namespace lra {
 
 /// 'text' for a message: what is not a printable ASCII character as \xNN, the end of a long text as "...".
 SMA_RARE inline std::string excerpt(std::string_view text, std::size_t longest = 40) {
-  return "'" + sma::detail::ascii_text(text.substr(0, longest)) + (text.size() > longest ? "'..." : "'");
+  return "'" + sma::ascii_text(text.substr(0, longest)) + (text.size() > longest ? "'..." : "'");
 }
 
 /// What a file probably is whose first bytes, or whose line, are not as expected: " (is the file gzip-compressed?)"; "" when nothing
@@ -77,7 +77,7 @@ class TextFile {
   /// Of the last line, from 1.
   [[nodiscard]] std::size_t number() const { return number_; }
   /// The path as it stands in messages.
-  [[nodiscard]] std::string name() const { return sma::detail::one_line(path_); }
+  [[nodiscard]] std::string name() const { return sma::one_line(path_); }
 
   /// Throws for the last line.
   [[noreturn]] SMA_NOINLINE SMA_RARE void fail(const std::string& found, const std::string& expected) const {

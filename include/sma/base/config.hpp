@@ -25,6 +25,14 @@
 #define SMA_NOINLINE [[gnu::noinline, gnu::noclone]]
 #endif
 
+/// Marks what sma/io defines in its `-inl` headers: every unit holds it, or, where all units of a program are compiled with
+/// SMA_IO_COMPILED, as the target seqboat::io has it, only sma/io/io.cpp.
+#if defined(SMA_IO_COMPILED)
+#define SMA_IO_INLINE
+#else
+#define SMA_IO_INLINE inline
+#endif
+
 /// Marks a function that a program calls a few times, for files and reports: compiled for size, which takes less time. Never
 /// one from which passes over batches start: g++ compiles for size, too, what only such functions call.
 #define SMA_RARE [[gnu::cold]]

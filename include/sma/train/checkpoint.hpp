@@ -3,8 +3,12 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <sma/base/config.hpp>
+#include <sma/base/error.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/safetensors.hpp>
 #include <sma/network/network.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +28,43 @@ struct TrainingState {
 
 namespace detail {
 
+/// Extents of 1 at a shape's end say nothing about where its elements lie.
+inline bool same_but_for_ones_at_the_end(std::vector<std::int64_t> a, std::vector<std::int64_t> b) {
+  for (auto* shape : {&a, &b})
+    while (!shape->empty() && shape->back() == 1) shape->pop_back();
+  return a == b;
+}
+
+}  // namespace detail
+
+/// Reads a tensor's elements into `to`, which has room for the product of `shape`, as `SafetensorsFile::read_into` does, but a
+/// file's (W) stands for (W, 1) and the other way round: one number a row was once embedded by a weight of shape (W), and still is
+/// in other implementations. Throws `Error` when the file's shape differs otherwise.
+template <class S>
+void read_tensor(const SafetensorsFile& file, const std::string& name, S* to,
+                 const std::vector<std::int64_t>& shape) {
+  const std::vector<std::int64_t>& found = file.info(name).shape;
+  file.read_into(name, to, detail::same_but_for_ones_at_the_end(found, shape) ? found : shape);
+}
+
+/// Adds what a file of weights says of itself to its metadata: whose tensor names and layouts these are, as loaders of PyTorch's
+/// world ask ("format": "pt"), and who wrote it ("writer": "seqboat").
+inline void add_origin(SafetensorsWriter& file) {
+  file.metadata("format", "pt");
+  file.metadata("writer", "seqboat");
+}
+
+/// A copy in host memory of a buffer of the network's or its optimizer's, such as `net.parameters()`, which may live in another
+/// memory. PyTorch: `tensor.cpu()`.
+template <class Net>
+std::vector<typename Net::Scalar> host_copy(std::span<typename Net::Scalar> device) {
+  std::vector<typename Net::Scalar> host(device.size());
+  if (!host.empty()) Net::BackendType::download(host.data(), device.data(), device.size_bytes());
+  return host;
+}
+
+namespace detail {
+
 inline constexpr const char* kFirstMoment = "optimizer.first_moment.";
 inline constexpr const char* kSecondMoment = "optimizer.second_moment.";
 inline constexpr const char* kTrainingCounters = "training.counters";  // step, epoch, index, seed
@@ -40,22 +81,6 @@ void add_entries(SafetensorsWriter& file, const std::string& prefix, const std::
     file.add(prefix + entry.name, shape_of(entry), data + entry.offset);
 }
 
-/// Extents of 1 at a shape's end say nothing about where its elements lie.
-inline bool same_but_for_ones_at_the_end(std::vector<std::int64_t> a, std::vector<std::int64_t> b) {
-  for (auto* shape : {&a, &b})
-    while (!shape->empty() && shape->back() == 1) shape->pop_back();
-  return a == b;
-}
-
-/// As `SafetensorsFile::read_into`, but a file's (W) stands for (W, 1) and the other way round: one number a row was once
-/// embedded by a weight of shape (W), and still is in other implementations.
-template <class S>
-void read_tensor(const SafetensorsFile& file, const std::string& name, S* to,
-                 const std::vector<std::int64_t>& shape) {
-  const std::vector<std::int64_t>& found = file.info(name).shape;
-  file.read_into(name, to, same_but_for_ones_at_the_end(found, shape) ? found : shape);
-}
-
 template <class S>
 void read_entries(const SafetensorsFile& file, const std::string& prefix,
                   const std::vector<TensorEntry>& entries, S* data) {
@@ -67,12 +92,6 @@ void read_entries(const SafetensorsFile& file, const std::string& prefix,
 inline std::string batch_counter_beside(const std::string& buffer) {
   const std::size_t last = buffer.rfind('.') + 1;  // 0 where there is no '.'
   return buffer.substr(last) == "running_mean" ? buffer.substr(0, last) + "num_batches_tracked" : buffer;
-}
-
-/// What a file says of itself: whose tensor names and layouts these are, as loaders of PyTorch's world ask, and who wrote it.
-inline void add_origin(SafetensorsWriter& file) {
-  file.metadata("format", "pt");
-  file.metadata("writer", "seqboat");
 }
 
 /// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model. PyTorch's counters
@@ -92,7 +111,7 @@ SMA_NOINLINE SMA_RARE inline void check_no_strangers(const SafetensorsFile& file
   }
   for (const auto& name : file.names())
     if (!known.contains(std::string_view(name)))
-      throw Error(one_line(file.path()) + ": found tensor " + safetensors::quoted_name(name) +
+      throw Error(one_line(file.path()) + ": found tensor " + quoted_name(name) +
                   ", expected only this model's tensors: a checkpoint of another model");
 }
 
@@ -163,14 +182,6 @@ SMA_NOINLINE SMA_RARE TrainingState read_checkpoint(const SafetensorsFile& file,
   return state;
 }
 
-/// A host copy of a buffer that may live in another memory.
-template <class Net>
-std::vector<typename Net::Scalar> host_copy(std::span<typename Net::Scalar> device) {
-  std::vector<typename Net::Scalar> host(device.size());
-  if (!host.empty()) Net::BackendType::download(host.data(), device.data(), device.size_bytes());
-  return host;
-}
-
 template <class Net>
 SMA_NOINLINE SMA_RARE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
   using Description = typename Net::description;
@@ -204,8 +215,8 @@ SMA_RARE void load_weights(Net& net, const std::string& path) {
 template <class Net, class Optimizer>
 SMA_RARE void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state,
                               const std::string& path) {
-  const detail::HostMoments<typename Net::Scalar> moments{detail::host_copy<Net>(optimizer.first_moment()),
-                                                          detail::host_copy<Net>(optimizer.second_moment())};
+  const detail::HostMoments<typename Net::Scalar> moments{host_copy<Net>(optimizer.first_moment()),
+                                                          host_copy<Net>(optimizer.second_moment())};
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
 

@@ -15,7 +15,7 @@
 #include <sma/base/error.hpp>
 #include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
-#include <sma/io/safetensors.hpp>
+#include <sma/io/json.hpp>
 #include <sma/train/run_lock.hpp>
 #include <string>
 #include <string_view>
@@ -30,14 +30,13 @@ namespace sma::detail {
 ///     JsonLine("eval").add("step", 20).add("loss", 0.5).text()     {"kind":"eval","step":20,"loss":0.5}
 class JsonLine {
  public:
-  explicit JsonLine(const char* kind) : text_("{\"kind\":" + safetensors::json_string(kind)) {}
+  explicit JsonLine(const char* kind) : text_("{\"kind\":" + json_string(kind)) {}
   JsonLine& add(const char* name, std::int64_t value) { return member(name, std::to_string(value)); }
   /// null when `value` is not finite.
   JsonLine& add(const char* name, double value) { return member(name, json_number(value)); }
   /// Text that is not UTF-8 is written with \\xNN for its bytes.
   JsonLine& add(const char* name, std::string_view value) {
-    return member(
-        name, safetensors::json_string(safetensors::is_utf8(value) ? std::string(value) : ascii_text(value)));
+    return member(name, json_string(is_utf8(value) ? std::string(value) : ascii_text(value)));
   }
   JsonLine& add(const char* name, const std::vector<double>& values) {
     std::string list = "[";
@@ -60,15 +59,19 @@ struct LogLine {
   std::int64_t step;
   bool before_checkpoint;
 };
-SMA_NOINLINE SMA_RARE inline std::optional<LogLine> log_line(std::string_view line) {
-  const bool trains = line.starts_with("{\"kind\":\"train\",\"step\":");
-  if (!line.ends_with("}") || !(trains || line.starts_with("{\"kind\":\"eval\",\"step\":"))) return {};
-  line.remove_prefix(line.find(':', line.find(':') + 1) + 1);
-  LogLine out{0, trains};
-  const auto [end, code] = std::from_chars(line.data(), line.data() + line.size(), out.step);
-  if (code != std::errc{}) return {};
-  line.remove_prefix(static_cast<std::size_t>(end - line.data()));
-  out.before_checkpoint = trains || line.starts_with(",\"split\":\"validation\"");
+inline std::optional<LogLine> log_line(std::string_view line) {
+  const auto members = json_members(line);
+  if (!members) return {};
+  const auto member = [&members](std::string_view name) {
+    const auto found = members->find(name);
+    return found == members->end() ? std::string() : found->second;
+  };
+  const bool trains = member("kind") == "train";
+  if (!trains && member("kind") != "eval") return {};
+  const std::string step = member("step");
+  LogLine out{0, trains || member("split") == "validation"};
+  const auto [end, code] = std::from_chars(step.data(), step.data() + step.size(), out.step);
+  if (code != std::errc{} || end != step.data() + step.size()) return {};
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <sma/base/config.hpp>
 #include <sma/base/error.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <string>
 #include <string_view>

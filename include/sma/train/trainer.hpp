@@ -103,7 +103,7 @@ class Trainer : detail::TrainerCore {
     Evaluation e = *pass(split, limit, false);
     if (!std::isfinite(e.loss))
       throw NotFinite(std::string("sma::Trainer::evaluate: found ") + detail::split_name(split) + " loss " +
-                      detail::number_text(e.loss) + ", expected a finite number");
+                      number_text(e.loss) + ", expected a finite number");
     return e;
   }
 
@@ -257,7 +257,7 @@ class Trainer : detail::TrainerCore {
     }
     if (!e) return;
     if (!std::isfinite(e->loss))
-      throw_not_finite(state_.step, "validation loss " + detail::number_text(e->loss));
+      throw_not_finite(state_.step, "validation loss " + number_text(e->loss));
     save(validated(*e));
   }
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
+#include <sma/io/json.hpp>
 #include <sma/network/network.hpp>
 #include <sma/train/activation_rates.hpp>
 #include <sma/train/checkpoint.hpp>
@@ -85,7 +86,7 @@ class TrainerCore {
     check_options(options_);
     if (options_.steps > 0) options_.schedule.total = static_cast<double>(options_.steps);
     for (const auto& [name, value] : options_.facts)
-      if (!safetensors::is_utf8(name) || !safetensors::is_utf8(value))
+      if (!is_utf8(name) || !is_utf8(value))
         throw Error("sma::TrainerOptions: found a fact '" + ascii_text(name) + "' of '" + ascii_text(value) +
                     "', expected UTF-8");
     recipe_ = recipe_of(options_, optimizer);
