@@ -19,7 +19,6 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
   const sma::Index count = std::min(pictures, data.size(sma::Split::test));
   for (sma::Index i = 0; i < count; ++i) data.example(sma::Split::test, i, x, labels);
   std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
-  const sma::detail::KeepMode<Net> mode(net);
   const auto y = net.infer(x, trace);
   const sma::Sequences s = x.sequences();
 
