@@ -248,9 +248,9 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
     std::string_view name = full;
     if (!detail::take_prefix(name, options.prefix)) continue;
     if (!known.contains(name) && !detail::is_reference_constant(name))
-      throw sma::Error(sma::one_line(file.path()) + ": found tensor " +
-                       sma::quoted_name(full) + ", expected only the network's " +
-                       std::to_string(known.size()) + " tensors: weights of another model");
+      throw sma::Error(sma::one_line(file.path()) + ": found tensor " + sma::quoted_name(full) +
+                       ", expected only the network's " + std::to_string(known.size()) +
+                       " tensors: weights of another model");
   }
   net.set_parameters(weights);
   net.set_buffers(statistics);

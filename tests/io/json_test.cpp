@@ -39,18 +39,24 @@ TEST_CASE("UTF-8 is what RFC 3629 says") {
     CHECK_MESSAGE(is_utf8(text), text);
   CHECK(is_utf8("a\0b"s));
   for (const char* text :
-       {"\x80", "a\xBF", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xED\xA0\x80",
-        "\xE2\x82", "\xE2\x82\"", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-        "\xFF", "\xC3\xA9\xA9"})
+       {"\x80", "a\xBF", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE0\x9F\xBF",
+        "\xED\xA0\x80", "\xE2\x82", "\xE2\x82\"", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+        "\xF5\x80\x80\x80", "\xFF", "\xC3\xA9\xA9"})
     CHECK_MESSAGE(!is_utf8(text), text);
 }
 
 TEST_CASE("an object's plain members are found by name, strings without their escapes") {
   CHECK(json_members("{}") == Members{});
   CHECK(json_members(R"( {"kind" : "tr\u0061in\n", "step":20,"x":-1.50e1,"y":-7,"done":true,"no":null} )") ==
-        Members{{"kind", "train\n"}, {"step", "20"}, {"x", "-1.50e1"}, {"y", "-7"}, {"done", "true"}, {"no", "null"}});
+        Members{{"kind", "train\n"},
+                {"step", "20"},
+                {"x", "-1.50e1"},
+                {"y", "-7"},
+                {"done", "true"},
+                {"no", "null"}});
   CHECK(json_members(R"({"a":[1,"b",{"c":2}],"d":{"e":3},"f":4,"f":5})") == Members{{"f", "4"}});
-  CHECK(json_members("{\"a\":" + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}") == Members{});
+  CHECK(json_members("{\"a\":" + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}") ==
+        Members{});
 }
 
 TEST_CASE("text that is not one whole object has no members") {

@@ -408,7 +408,8 @@ TEST_CASE("a header that is not the JSON of the format is refused") {
   check_header_refused("{}{}", 0, {"header byte 2", "found '{'", "expected nothing but white space after"});
   check_header_refused("{}\0"s, 0, {"found byte 0x00", "white space"});
   check_header_refused(R"({"a")", 0, {"found the header's end", "expected ':'"});
-  check_header_refused(R"({"a)", 0, {"found the header's end", "expected a valid string (missing closing quote)"});
+  check_header_refused(R"({"a)", 0,
+                       {"found the header's end", "expected a valid string (missing closing quote)"});
   check_header_refused(R"({"a":1})", 0, {"tensor 'a'", "found '1'", "expected '{'"});
   check_header_refused("{" + tensor("a", "U8", "[]", "[0,1]") + ",}", 1, {"found '}'", "expected a string"});
   check_header_refused("{" + tensor("a", "U8", "[]", "[0,1]"), 1,
@@ -421,10 +422,12 @@ TEST_CASE("a header that is not the JSON of the format is refused") {
 TEST_CASE("strings that are not valid JSON or UTF-8 are refused") {
   for (const char* bad : {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xE2\x82",
                           "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"})
-    check_header_refused("{\"a" + std::string(bad) + "\":{}}", 0,
-                         {"header byte 3", "found byte 0x", "expected a valid string (ill-formed UTF-8 byte)"});
-  check_header_refused("{\"a\n\":{}}", 0,
-                       {"header byte 3", "found byte 0x0a", "(control character U+000A (LF) must be escaped"});
+    check_header_refused(
+        "{\"a" + std::string(bad) + "\":{}}", 0,
+        {"header byte 3", "found byte 0x", "expected a valid string (ill-formed UTF-8 byte)"});
+  check_header_refused(
+      "{\"a\n\":{}}", 0,
+      {"header byte 3", "found byte 0x0a", "(control character U+000A (LF) must be escaped"});
   check_header_refused("{\"\xC3\xA9\n\":{}}", 0, {"header byte 4", "found byte 0x0a"});
   check_header_refused("{\"\xC3\xA9\xA9\":{}}", 0, {"header byte 4", "found byte 0xa9", "ill-formed UTF-8"});
   check_header_refused(R"({"\x41":{}})", 0, {"found 'x'", "(forbidden character after backslash)"});
@@ -434,8 +437,9 @@ TEST_CASE("strings that are not valid JSON or UTF-8 are refused") {
   const std::string high = "(surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF)";
   check_header_refused(R"({"\uD834":{}})", 0, {"header byte 8", "found '\"'", high});
   check_header_refused(R"({"\uD834\u0041":{}})", 0, {"header byte 13", "found '1'", high});
-  check_header_refused(R"({"\uDD1E":{}})", 0,
-                       {"header byte 7", "found 'E'", "(surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF)"});
+  check_header_refused(
+      R"({"\uDD1E":{}})", 0,
+      {"header byte 7", "found 'E'", "(surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF)"});
 }
 
 TEST_CASE("what stands twice is refused") {
@@ -493,8 +497,9 @@ TEST_CASE("numbers that are not countable are refused") {
   check_header_refused("{" + tensor("a", "U8", "[true]", "[0,1]") + "}", 1,
                        {"tensor 'a'", "found 't'", range});
   for (const char* number : {"1e400", "-", "2.", "1e+"})
-    check_header_refused(R"({"a":{"x":)" + std::string(number) + "}}", 0,
-                         {"tensor 'a'", "header byte 10", "found " + std::string(number) + ", expected a JSON number"});
+    check_header_refused(
+        R"({"a":{"x":)" + std::string(number) + "}}", 0,
+        {"tensor 'a'", "header byte 10", "found " + std::string(number) + ", expected a JSON number"});
 }
 
 TEST_CASE("shapes that overflow or end inside a byte are refused, but the product of a zero extent is 0") {

@@ -152,8 +152,8 @@ TEST_CASE("an option that makes no sense is one sentence before anything runs") 
   };
   for (const auto& [name, set] : reals)
     for (const double value : {nan, infinity, -infinity, -1.0, 1e300})
-      CHECK(has(refused([&](O& o) { set(o, value); }), "sma::TrainerOptions: found " + name + " " +
-                                                           sma::number_text(value) + ", expected "));
+      CHECK(has(refused([&](O& o) { set(o, value); }),
+                "sma::TrainerOptions: found " + name + " " + sma::number_text(value) + ", expected "));
   for (const char* name : {"schedule.peak", "schedule.power", "schedule.total", "adam.epsilon"})
     CHECK(has(refused([&](O& o) { reals.at(name)(o, 0); }), std::string("found ") + name + " 0, expected "));
   for (const char* name : {"adam.beta1", "adam.beta2"})

@@ -24,8 +24,8 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
   errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file)
-    throw sma::Error(sma::one_line(path) + ": cannot be read (" +
-                     std::generic_category().message(errno) + "), expected an IDX file");
+    throw sma::Error(sma::one_line(path) + ": cannot be read (" + std::generic_category().message(errno) +
+                     "), expected an IDX file");
   std::vector<std::uint8_t> content;
   std::array<std::uint8_t, 1U << 16> block{};
   for (;;) {
@@ -33,8 +33,7 @@ inline std::vector<std::uint8_t> read_gzip(const std::string& path) {
     int code = 0;
     const char* reason = gzerror(file.get(), &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw sma::Error(sma::one_line(path) + ": unpacking failed after " +
-                       std::to_string(content.size()) +
+      throw sma::Error(sma::one_line(path) + ": unpacking failed after " + std::to_string(content.size()) +
                        " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
     if (got == 0) return content;
     content.insert(content.end(), block.begin(), block.begin() + got);
@@ -131,9 +130,8 @@ inline Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   const auto train = detail::read_idx_pair(directory, "train");
   const auto test = detail::read_idx_pair(directory, "t10k");
   if (detail::idx_size(train.images) != detail::idx_size(test.images))
-    throw sma::Error(sma::one_line(test.image_path) + ": found images of " +
-                     detail::idx_size(test.images) + ", expected " + detail::idx_size(train.images) +
-                     " as in " + train.image_path);
+    throw sma::Error(sma::one_line(test.image_path) + ": found images of " + detail::idx_size(test.images) +
+                     ", expected " + detail::idx_size(train.images) + " as in " + train.image_path);
   const std::size_t count = train.images.extents[0];
   const std::size_t kept = count - std::min<std::size_t>(5000, count / 6);
   detail::append_idx(train.images, train.labels, 0, kept, out.train);

@@ -26,8 +26,7 @@ namespace sma {
 
 namespace detail {
 
-[[noreturn]] SMA_IO_INLINE void throw_system_error(std::string_view path, const std::string& what,
-                                                     int code) {
+[[noreturn]] SMA_IO_INLINE void throw_system_error(std::string_view path, const std::string& what, int code) {
   throw Error(one_line(path) + ": " + what + ": " + std::generic_category().message(code));
 }
 
@@ -141,8 +140,7 @@ SMA_IO_INLINE void AtomicFile::open_temporary() {
       file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     } while (file_ < 0 && errno == EINTR);
     if (file_ < 0 && errno == EEXIST) continue;
-    if (file_ < 0)
-      detail::throw_system_error(path_, "open of '" + one_line(temporary_) + "' failed", errno);
+    if (file_ < 0) detail::throw_system_error(path_, "open of '" + one_line(temporary_) + "' failed", errno);
     while (::flock(file_, LOCK_EX) != 0 && errno == EINTR) {
     }
     struct stat opened {};

@@ -20,7 +20,8 @@ namespace sma::detail {
 
 /// The strings, numbers and words among the members of the JSON object that `text` is: strings as what they stand for, all else as it is
 /// written. Of two members of one name the first. Nothing when `text` is not a whole JSON object.
-[[nodiscard]] std::optional<std::map<std::string, std::string, std::less<>>> json_members(std::string_view text);
+[[nodiscard]] std::optional<std::map<std::string, std::string, std::less<>>> json_members(
+    std::string_view text);
 
 }  // namespace sma::detail
 

@@ -120,7 +120,7 @@ SMA_IO_INLINE const TensorInfo& SafetensorsFile::info_of_shape(
 }
 
 SMA_IO_INLINE void SafetensorsWriter::add(std::string name, DType dtype, std::vector<std::int64_t> shape,
-                                            const void* data) {
+                                          const void* data) {
   namespace st = detail::safetensors;
   const auto require = [&name](bool holds, const std::string& found, const char* expected) {
     if (!holds)
@@ -198,9 +198,8 @@ SMA_IO_INLINE void SafetensorsWriter::write(const std::string& path) const {
   const std::vector<std::size_t> which = order();
   const std::string head = header(which);
   if (head.size() - st::length_bytes > st::largest_header)
-    throw Error(one_line(path) + ": found a header of " +
-                std::to_string(head.size() - st::length_bytes) + " bytes to write, expected at most " +
-                std::to_string(st::largest_header));
+    throw Error(one_line(path) + ": found a header of " + std::to_string(head.size() - st::length_bytes) +
+                " bytes to write, expected at most " + std::to_string(st::largest_header));
   AtomicFile file(path);
   file.write(head.data(), head.size());
   for (const std::size_t i : which) file.write(data_[i], tensors_[i].end);

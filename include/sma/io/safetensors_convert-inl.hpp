@@ -122,7 +122,8 @@ std::string text_of_value(Value value) {
   }
 }
 
-[[noreturn]] SMA_IO_INLINE void refuse_dtype(const std::string& path, const TensorInfo& tensor, DType wanted) {
+[[noreturn]] SMA_IO_INLINE void refuse_dtype(const std::string& path, const TensorInfo& tensor,
+                                             DType wanted) {
   throw Error(one_line(path) + ": tensor " + quoted_name(tensor.name) + ": found dtype " +
               std::string(entry_of(tensor.dtype).name) + ", expected one that converts to " +
               std::string(entry_of(wanted).name) + " (this one is read as bytes alone)");

@@ -132,7 +132,8 @@ class HeaderReader : public JsonHandler {
   }
 
   /// Says what stands where the parser stopped, and what could.
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::json::exception& error) override {
     const bool is_first = text_[at_ - 1] == '{' || text_[at_ - 1] == '[';
     skip_space(at_);
     const bool is_separated = begin_ + 1 < position && (next() == "','" || next() == "':'");
@@ -157,7 +158,19 @@ class HeaderReader : public JsonHandler {
 
  private:
   /// The value that may come next: a member of the header, one of the metadata, a field of a tensor or an element of that.
-  enum class Expects { metadata, entry, tensor, dtype, shape, extent, offsets, begin, end, no_more, anything };
+  enum class Expects {
+    metadata,
+    entry,
+    tensor,
+    dtype,
+    shape,
+    extent,
+    offsets,
+    begin,
+    end,
+    no_more,
+    anything
+  };
 
   [[nodiscard]] std::string words() const {
     switch (expects_) {
@@ -201,7 +214,8 @@ class HeaderReader : public JsonHandler {
   [[noreturn]] void refuse_value() {
     if (expects_ == Expects::no_more) begin_ = text_.rfind(',', begin_);
     at_ = begin_;
-    const std::string number(text_.substr(begin_, text_.find_first_not_of("+-.0123456789eE", begin_) - begin_));
+    const std::string number(
+        text_.substr(begin_, text_.find_first_not_of("+-.0123456789eE", begin_) - begin_));
     if (!number.empty() && (expects_integer() || expects_ == Expects::anything))
       fail(number.substr(0, 40), expects_integer() ? words() : "a JSON number that a double holds");
     fail(next(), words());
@@ -253,7 +267,9 @@ class HeaderReader : public JsonHandler {
       require(Expects::anything);
       return true;
     }
-    if (text_.find_first_of("+-.0123456789eE", at_) == at_ || !value || *value > static_cast<std::uint64_t>(largest_integer)) refuse_value();
+    if (text_.find_first_of("+-.0123456789eE", at_) == at_ || !value ||
+        *value > static_cast<std::uint64_t>(largest_integer))
+      refuse_value();
     if (expects_ == Expects::extent) {
       tensor_->shape.push_back(static_cast<std::int64_t>(*value));
     } else if (expects_ == Expects::begin) {
@@ -287,7 +303,8 @@ class HeaderReader : public JsonHandler {
 
   void begin_field(const std::string& name) {
     constexpr std::array values{Expects::dtype, Expects::shape, Expects::offsets};
-    const auto which = static_cast<std::size_t>(std::find(fields.begin(), fields.end(), name) - fields.begin());
+    const auto which =
+        static_cast<std::size_t>(std::find(fields.begin(), fields.end(), name) - fields.begin());
     expects_ = which < fields.size() ? values[which] : Expects::anything;
     if (which < fields.size() && std::exchange(has_[which], true)) fail("a second '" + name + "'", "one");
   }
@@ -313,8 +330,7 @@ class HeaderReader : public JsonHandler {
     const std::string shape =
         "shape " + text_of(tensor.shape) + " of " + std::string(entry_of(tensor.dtype).name);
     const std::optional<std::uint64_t> bytes = byte_count(tensor.shape, tensor.dtype);
-    if (!bytes)
-      fail(shape, "whole bytes, at most " + std::to_string(largest_integer));
+    if (!bytes) fail(shape, "whole bytes, at most " + std::to_string(largest_integer));
     const std::string offsets =
         "data_offsets [" + std::to_string(tensor.begin) + ", " + std::to_string(tensor.end) + "]";
     if (tensor.begin > tensor.end) fail(offsets, "an end that is not before the begin");

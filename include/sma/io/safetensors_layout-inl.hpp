@@ -49,7 +49,7 @@ SMA_IO_INLINE std::string text_of(const std::vector<std::int64_t>& shape) {
 
 /// The tensors must cover `size` bytes of data, without holes, overlaps or rest.
 SMA_IO_INLINE void check_layout(const std::string& path, const std::vector<TensorInfo>& tensors,
-                                  std::uint64_t size) {
+                                std::uint64_t size) {
   const auto fail = [&path](const TensorInfo* tensor, const std::string& found, const std::string& expected) {
     throw Error(one_line(path) + (tensor ? ": tensor " + quoted_name(tensor->name) : "") + ": found " +
                 found + ", expected " + expected);

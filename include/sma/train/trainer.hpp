@@ -256,8 +256,7 @@ class Trainer : detail::TrainerCore {
       throw_not_finite(state_.step, std::string("validation loss nan (") + error.what() + ")");
     }
     if (!e) return;
-    if (!std::isfinite(e->loss))
-      throw_not_finite(state_.step, "validation loss " + number_text(e->loss));
+    if (!std::isfinite(e->loss)) throw_not_finite(state_.step, "validation loss " + number_text(e->loss));
     save(validated(*e));
   }
 
