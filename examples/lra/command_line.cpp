@@ -9,6 +9,7 @@
 #include <lra/command_line.hpp>
 #include <lra/data/text.hpp>
 #include <new>
+#include <sma/base/text.hpp>
 #include <string_view>
 #include <thread>
 #include <utility>

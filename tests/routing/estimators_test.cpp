@@ -38,7 +38,7 @@ struct Run {
     net.settings().step = step;
     net.settings().progress = progress;
     pass = laws::train(net, x, dy);
-    net.infer(x, trace);
+    net.train(x, trace);
   }
   [[nodiscard]] std::vector<double> configurator_gradient() const {
     return {pass.gradients.begin(), pass.gradients.begin() + static_cast<std::ptrdiff_t>(own)};

@@ -152,7 +152,7 @@ void check_router(const Kind& kind, std::uint64_t seed, const Setup& setup = {},
     laws::check_close(pass.dx, hand.dx, laws::rounding<double>(), "input gradient");
     laws::check_close(pass.gradients, hand.dw, laws::rounding<double>(), "parameter gradients");
     std::vector<double> trace(static_cast<std::size_t>(x.rows() * R::branches));
-    net.infer(x, trace);
+    net.train(x, trace);
     for (std::size_t t = 0; t < hand.active.size(); ++t)
       for (std::size_t i = 0; i < hand.active[t].size(); ++i)
         if ((trace[t * hand.active[t].size() + i] != 0) != hand.active[t][i])

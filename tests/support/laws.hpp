@@ -190,15 +190,18 @@ struct Force {
   }
 };
 
-/// Which branches ran at which row in a forward pass, and the trace that says so.
+/// Which branches ran at which row in a forward pass, in inference or in training.
 template <class N>
-std::vector<bool> decisions_of(N& net, const Input<N>& x) {
+std::vector<bool> decisions_of(N& net, const Input<N>& x, bool in_training = false) {
+  const auto pass = [&](std::span<typename N::Scalar> trace) {
+    return in_training ? net.train(x, trace) : net.infer(x, trace);
+  };
   if constexpr (N::trace_width == 0) {
-    net.infer(x);
+    pass({});
     return {};
   } else {
     std::vector<typename N::Scalar> trace(static_cast<std::size_t>(x.rows() * N::trace_width));
-    net.infer(x, trace);
+    pass(trace);
     std::vector<bool> active(trace.size());
     for (std::size_t i = 0; i < trace.size(); ++i) active[i] = trace[i] != 0;
     return active;
@@ -321,8 +324,8 @@ struct Objective {
   double magnitude = 0;  // sum |y * g|: how much rounding the sum carries
 
   double operator()() {
-    decisions = decisions_of(net, x);
-    const auto y = values_of(net.infer(x));
+    decisions = decisions_of(net, x, true);
+    const auto y = values_of(net.train(x));
     double total = auxiliary_loss(net);
     magnitude = std::abs(total);
     for (std::size_t i = 0; i < y.size(); ++i) {
@@ -368,7 +371,7 @@ void check_gradients(const Lengths& lengths, std::uint64_t seed, const Setup& se
 
   // Gradients add up.
   net.set_buffers(buffers);
-  net.infer(x);
+  net.train(x);
   net.backward({g.data(), static_cast<Index>(g.size()) / N::output_width, N::output_width});
   auto twice = pass.gradients;
   for (double& value : twice) value *= 2;

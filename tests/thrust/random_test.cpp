@@ -48,7 +48,7 @@ std::pair<std::vector<bool>, std::vector<bool>> choices() {
   for (const float value : laws::values_of(dropout.train(x))) kept.push_back(value != 0);
   sma::Network<Noisy, B> router(sma::Seed{7});
   router.settings().step = 11;
-  return {kept, laws::decisions_of(router, laws::random_input<sma::Network<Noisy, B>>({40, 0, 3}, 1))};
+  return {kept, laws::decisions_of(router, laws::random_input<sma::Network<Noisy, B>>({40, 0, 3}, 1), true)};
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <lra/data/dataset.hpp>
+#include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <string>
 #include <system_error>

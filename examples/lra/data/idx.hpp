@@ -10,6 +10,7 @@
 #include <lra/data/dataset.hpp>
 #include <lra/data/text.hpp>
 #include <memory>
+#include <sma/base/text.hpp>
 #include <string>
 #include <system_error>
 #include <vector>
