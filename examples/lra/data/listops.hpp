@@ -7,7 +7,6 @@
 #include <lra/data/dataset.hpp>
 #include <lra/data/text.hpp>
 #include <numeric>
-#include <sma/base/config.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <span>
 #include <string>
@@ -79,7 +78,7 @@ inline std::string token_text(std::int32_t token) {
 }
 
 /// The owners' text: pairs nest to the left in parentheses, "( ( ( [MAX 2 ) 9 ) ] )".
-SMA_RARE inline std::string source_text(std::span<const std::int32_t> tokens) {
+inline std::string source_text(std::span<const std::int32_t> tokens) {
   // Each operator opens one pair for every argument and one for its bracket; counted first, written before the operator.
   std::vector<std::size_t> pairs(tokens.size(), 0);
   std::vector<std::size_t> open;
@@ -150,7 +149,7 @@ inline Splits<std::int32_t> generate_listops(std::uint64_t seed, const ListOpsOp
 }
 
 /// Writes basic_{train,val,test}.tsv in the owners' format: a header, then source text and value.
-SMA_RARE inline void write_listops(const Splits<std::int32_t>& splits, const std::string& directory) {
+inline void write_listops(const Splits<std::int32_t>& splits, const std::string& directory) {
   const std::pair<const char*, const SequenceDataset<std::int32_t>*> parts[] = {
       {"basic_train.tsv", &splits.train},
       {"basic_val.tsv", &splits.validation},
@@ -172,7 +171,7 @@ SMA_RARE inline void write_listops(const Splits<std::int32_t>& splits, const std
 
 /// Reads one of the owners' TSV files; parentheses are dropped, "]" is a token. Throws `Error` with file and line, also when
 /// brackets do not match or an operator has no argument.
-SMA_RARE inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) {
+inline SequenceDataset<std::int32_t> read_listops_file(const std::string& path) {
   const std::string header = "the header 'Source\\x09Target' (\\x09 is a tab)";
   TextFile file(path, "a ListOps TSV file");
   SequenceDataset<std::int32_t> out;
@@ -225,7 +224,7 @@ SMA_RARE inline SequenceDataset<std::int32_t> read_listops_file(const std::strin
 }
 
 /// Reads basic_train.tsv, basic_val.tsv and basic_test.tsv of a directory.
-SMA_RARE inline Splits<std::int32_t> read_listops(const std::string& directory) {
+inline Splits<std::int32_t> read_listops(const std::string& directory) {
   const std::filesystem::path root(directory);
   return {read_listops_file((root / "basic_train.tsv").string()),
           read_listops_file((root / "basic_val.tsv").string()),

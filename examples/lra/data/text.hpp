@@ -16,13 +16,13 @@
 namespace lra {
 
 /// 'text' for a message: what is not a printable ASCII character as \xNN, the end of a long text as "...".
-SMA_RARE inline std::string excerpt(std::string_view text, std::size_t longest = 40) {
+inline std::string excerpt(std::string_view text, std::size_t longest = 40) {
   return "'" + sma::ascii_text(text.substr(0, longest)) + (text.size() > longest ? "'..." : "'");
 }
 
 /// What a file probably is whose first bytes, or whose line, are not as expected: " (is the file gzip-compressed?)"; "" when nothing
 /// speaks for anything.
-SMA_RARE inline std::string likely_mistake(std::string_view bytes) {
+inline std::string likely_mistake(std::string_view bytes) {
   using namespace std::string_view_literals;
   if (bytes.starts_with("\x1f\x8b"sv)) return " (is the file gzip-compressed?)";
   if (bytes.starts_with("BZh"sv) ||
@@ -80,7 +80,7 @@ class TextFile {
   [[nodiscard]] std::string name() const { return sma::one_line(path_); }
 
   /// Throws for the last line.
-  [[noreturn]] SMA_NOINLINE SMA_RARE void fail(const std::string& found, const std::string& expected) const {
+  [[noreturn]] SMA_NOINLINE void fail(const std::string& found, const std::string& expected) const {
     std::string mistake = likely_mistake(head_.starts_with("\xef\xbb\xbf") ? std::string_view{} : head_);
     if (mistake.empty()) mistake = likely_mistake(line_);
     throw sma::Error(name() + ":" + std::to_string(number_) + ": found " + found + ", expected " + expected +

@@ -33,10 +33,6 @@
 #define SMA_IO_INLINE inline
 #endif
 
-/// Marks a function that a program calls a few times, for files and reports: compiled for size, which takes less time. Never
-/// one from which passes over batches start: g++ compiles for size, too, what only such functions call.
-#define SMA_RARE [[gnu::cold]]
-
 namespace sma {
 
 /// Counts and indices of rows, columns and parameters.

@@ -58,13 +58,13 @@ struct CloseDirectory {
 };
 
 /// The directory part, "." when there is none, and the rest.
-SMA_IO_INLINE std::pair<std::string, std::string> split_directory(const std::string& path) {
+inline std::pair<std::string, std::string> split_directory(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return {".", path};
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
-SMA_IO_INLINE void sync_directory_of(const std::string& path) {
+inline void sync_directory_of(const std::string& path) {
   const std::string directory = split_directory(path).first;
   const Descriptor file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (file.get() < 0)
@@ -77,7 +77,7 @@ SMA_IO_INLINE void sync_directory_of(const std::string& path) {
 }
 
 /// Whether `name` is `<base>.tmp.<digits>` or `<base>.tmp.<digits>.<digits>`.
-SMA_IO_INLINE bool is_temporary_of(std::string_view name, std::string_view base) {
+inline bool is_temporary_of(std::string_view name, std::string_view base) {
   constexpr std::string_view mark = ".tmp.";
   if (!name.starts_with(base)) return false;
   name.remove_prefix(base.size());
@@ -96,7 +96,7 @@ SMA_IO_INLINE bool is_temporary_of(std::string_view name, std::string_view base)
 }
 
 /// Deletes the temporary unless somebody holds its lock. Returns whether it is gone by this call.
-SMA_IO_INLINE bool remove_if_stale(const std::string& temporary) {
+inline bool remove_if_stale(const std::string& temporary) {
   const Descriptor file(::open(temporary.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) {
     if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO) return false;

@@ -1,8 +1,7 @@
 #pragma once
 
 #if !__has_include(<nlohmann/json.hpp>)
-#error \
-    "sma/io and sma/train need nlohmann-json 3.11 or later (Debian: nlohmann-json3-dev), or a program that links seqboat::io"
+#error "sma/io needs nlohmann-json 3.11 or later (Debian: nlohmann-json3-dev), or seqboat::io linked"
 #include <nothing>  // so that this is all that the compiler says
 #endif
 

@@ -42,7 +42,7 @@ struct Mapping {
   std::uint64_t size = 0;
 };
 
-SMA_IO_INLINE Mapping map_file(const std::string& path) {
+inline Mapping map_file(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
   if (file.get() < 0) throw_system_error(path, "open failed", errno);
   struct stat status {};

@@ -122,16 +122,15 @@ std::string text_of_value(Value value) {
   }
 }
 
-[[noreturn]] SMA_IO_INLINE void refuse_dtype(const std::string& path, const TensorInfo& tensor,
-                                             DType wanted) {
+[[noreturn]] inline void refuse_dtype(const std::string& path, const TensorInfo& tensor, DType wanted) {
   throw Error(one_line(path) + ": tensor " + quoted_name(tensor.name) + ": found dtype " +
               std::string(entry_of(tensor.dtype).name) + ", expected one that converts to " +
               std::string(entry_of(wanted).name) + " (this one is read as bytes alone)");
 }
 
 /// Of element `i`, which lies at `at`.
-[[noreturn]] SMA_IO_INLINE void refuse_value(const std::string& path, const TensorInfo& tensor, std::size_t i,
-                                             const std::byte* at, const char* expected, DType wanted) {
+[[noreturn]] inline void refuse_value(const std::string& path, const TensorInfo& tensor, std::size_t i,
+                                      const std::byte* at, const char* expected, DType wanted) {
   std::string found;
   visit_dtype(tensor.dtype, [&]<class Storage>(Storage) { found = text_of_value(Storage::load(at)); });
   throw Error(one_line(path) + ": tensor " + quoted_name(tensor.name) + ": found " + found + " at element " +

@@ -214,10 +214,9 @@ class HeaderReader : public JsonHandler {
   [[noreturn]] void refuse_value() {
     if (expects_ == Expects::no_more) begin_ = text_.rfind(',', begin_);
     at_ = begin_;
-    const std::string number(
-        text_.substr(begin_, text_.find_first_not_of("+-.0123456789eE", begin_) - begin_));
-    if (!number.empty() && (expects_integer() || expects_ == Expects::anything))
-      fail(number.substr(0, 40), expects_integer() ? words() : "a JSON number that a double holds");
+    const std::string found(number_at(begin_).substr(0, 40));
+    if (!found.empty() && (expects_integer() || expects_ == Expects::anything))
+      fail(found, expects_integer() ? words() : "a JSON number that a double holds");
     fail(next(), words());
   }
 
@@ -233,6 +232,11 @@ class HeaderReader : public JsonHandler {
     std::array<char, 16> hex{};
     std::snprintf(hex.data(), hex.size(), "byte 0x%02x", static_cast<unsigned>(byte));
     return hex.data();
+  }
+
+  /// Bytes of numbers, valid or not.
+  [[nodiscard]] std::string_view number_at(std::size_t from) const {
+    return text_.substr(from, text_.find_first_not_of("+-.0123456789eE", from) - from);
   }
 
   void skip_space(std::size_t from) {
@@ -256,7 +260,7 @@ class HeaderReader : public JsonHandler {
 
   void take_string() {
     take(1);
-    while (text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
+    while (text_[at_] != '"') at_ += text_[at_] == '\\' ? 2U : 1U;
     ++at_;
   }
 
@@ -267,9 +271,8 @@ class HeaderReader : public JsonHandler {
       require(Expects::anything);
       return true;
     }
-    if (text_.find_first_of("+-.0123456789eE", at_) == at_ || !value ||
-        *value > static_cast<std::uint64_t>(largest_integer))
-      refuse_value();
+    const bool is_whole = number_at(at_).empty();  // 01 is 0, to the parser
+    if (!is_whole || !value || *value > static_cast<std::uint64_t>(largest_integer)) refuse_value();
     if (expects_ == Expects::extent) {
       tensor_->shape.push_back(static_cast<std::int64_t>(*value));
     } else if (expects_ == Expects::begin) {
@@ -356,7 +359,7 @@ class HeaderReader : public JsonHandler {
 };
 
 /// Of a file with `size` bytes of data. Throws `Error`: path, tensor, header byte, what was found and what was expected.
-SMA_IO_INLINE Header read_header(const std::string& path, std::string_view text, std::uint64_t size) {
+inline Header read_header(const std::string& path, std::string_view text, std::uint64_t size) {
   Header header = HeaderReader(path, text).read();
   check_layout(path, header.tensors, size);
   return header;

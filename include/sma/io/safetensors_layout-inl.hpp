@@ -20,7 +20,7 @@ inline constexpr std::size_t shown_extents = 64;
 
 /// Bytes of a tensor, 0 where an extent is 0; none when an extent is negative, the elements end inside a byte, or they or
 /// their bytes are more than 2^63 - 1.
-SMA_IO_INLINE std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& shape, DType dtype) {
+inline std::optional<std::uint64_t> byte_count(const std::vector<std::int64_t>& shape, DType dtype) {
   constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
   if (std::any_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 0; }))
     return std::nullopt;
@@ -37,7 +37,7 @@ SMA_IO_INLINE std::optional<std::uint64_t> byte_count(const std::vector<std::int
 }
 
 /// "[2, 3]"; a shape of hostile rank is cut.
-SMA_IO_INLINE std::string text_of(const std::vector<std::int64_t>& shape) {
+inline std::string text_of(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (i > 0) text += ", ";
@@ -48,8 +48,8 @@ SMA_IO_INLINE std::string text_of(const std::vector<std::int64_t>& shape) {
 }
 
 /// The tensors must cover `size` bytes of data, without holes, overlaps or rest.
-SMA_IO_INLINE void check_layout(const std::string& path, const std::vector<TensorInfo>& tensors,
-                                std::uint64_t size) {
+inline void check_layout(const std::string& path, const std::vector<TensorInfo>& tensors,
+                         std::uint64_t size) {
   const auto fail = [&path](const TensorInfo* tensor, const std::string& found, const std::string& expected) {
     throw Error(one_line(path) + (tensor ? ": tensor " + quoted_name(tensor->name) : "") + ": found " +
                 found + ", expected " + expected);

@@ -164,7 +164,7 @@ struct TensorEntry {
 };
 
 namespace detail {
-SMA_RARE inline std::string join_path(std::string_view prefix, std::string_view name) {
+inline std::string join_path(std::string_view prefix, std::string_view name) {
   if (prefix.empty()) return std::string(name);
   if (name.empty()) return std::string(prefix);
   return std::string(prefix) + "." + std::string(name);

@@ -61,8 +61,7 @@ constexpr auto make_child_rows() {
 
 /// Calls visit(table, path, offsets) for a module and, in order, for everything inside it.
 template <class Visitor>
-SMA_RARE void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at,
-                            Visitor& visit) {
+void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at, Visitor& visit) {
   visit(table, path, at);
   for (const ChildRow& child : table.children) {
     const std::string name = join_path(path, child.name);
@@ -73,9 +72,9 @@ SMA_RARE void visit_modules(const ModuleTable& table, const std::string& path, c
 }
 
 /// The tensors of one list of every module, in one region of the layout.
-SMA_RARE inline std::vector<TensorEntry> tensor_entries(const ModuleTable& network,
-                                                        std::span<const TensorRow> ModuleTable::*list,
-                                                        Index Extent::*region) {
+inline std::vector<TensorEntry> tensor_entries(const ModuleTable& network,
+                                               std::span<const TensorRow> ModuleTable::*list,
+                                               Index Extent::*region) {
   std::vector<TensorEntry> out;
   const auto visit = [&](const ModuleTable& module, const std::string& path, const Extent& at) {
     Index offset = at.*region;
@@ -123,7 +122,7 @@ void initialize_list(std::span<const TensorRow> list, S* data, std::uint64_t see
 }
 
 template <class S>
-SMA_RARE void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std::uint64_t seed) {
+void initialize_tensors(const ModuleTable& network, S* weights, S* buffers, std::uint64_t seed) {
   const auto visit = [&](const ModuleTable& module, const std::string&, const Extent& at) {
     initialize_list(module.parameters, weights, seed, at.weights);
     initialize_list(module.buffers, buffers, seed, at.buffers);

@@ -274,7 +274,7 @@ class Network {
   }
 
   /// Names what in a pass in inference was not finite: the input, or the first module, which another pass finds.
-  [[noreturn]] SMA_NOINLINE SMA_RARE void refuse_not_finite(const Batch<Element, input_width>& x) {
+  [[noreturn]] SMA_NOINLINE void refuse_not_finite(const Batch<Element, input_width>& x) {
     if constexpr (!takes_tokens<Description>())
       detail::refuse_input(x.sequences(), x.values().data(), input_width);
     std::vector<Watch> watches(static_cast<std::size_t>(pass_.most_lanes()));
@@ -306,7 +306,7 @@ class Network {
   }
 
   /// Rows that do not follow each other.
-  SMA_NOINLINE SMA_RARE void upload_rows(Rows<const Scalar, output_width> dy) {
+  SMA_NOINLINE void upload_rows(Rows<const Scalar, output_width> dy) {
     std::vector<Scalar> packed;
     packed.reserve(static_cast<std::size_t>(dy.rows * output_width));
     for (Index i = 0; i < dy.rows; ++i) packed.insert(packed.end(), dy.row(i), dy.row(i) + output_width);

@@ -23,8 +23,8 @@ struct RouterSlots {
 };
 
 /// Appends the slots of a configurator whose metrics begin at `at`; nothing when it does not report both.
-SMA_NOINLINE SMA_RARE inline void append_router(std::span<const TensorRow> metrics, Index at,
-                                                std::vector<RouterSlots>& out) {
+SMA_NOINLINE inline void append_router(std::span<const TensorRow> metrics, Index at,
+                                       std::vector<RouterSlots>& out) {
   RouterSlots slots{-1, -1, 0};
   for (const TensorRow& metric : metrics) {
     if (metric.name == "rows" && metric.size == 1) slots.rows = at;
@@ -39,7 +39,7 @@ SMA_NOINLINE SMA_RARE inline void append_router(std::span<const TensorRow> metri
 
 /// Appends the routers inside M, whose metrics begin at `at`.
 template <class M>
-SMA_RARE void append_routers(Index at, std::vector<RouterSlots>& out) {
+void append_routers(Index at, std::vector<RouterSlots>& out) {
   if constexpr (requires { M::configures; }) append_router(metrics_of<M>::table, at, out);
   [&]<std::size_t... N>(std::index_sequence<N...>) {
     (
@@ -54,7 +54,7 @@ SMA_RARE void append_routers(Index at, std::vector<RouterSlots>& out) {
 }
 
 template <class M>
-SMA_RARE std::vector<RouterSlots> routers_of() {
+std::vector<RouterSlots> routers_of() {
   std::vector<RouterSlots> out;
   append_routers<M>(0, out);
   return out;
@@ -81,7 +81,7 @@ class ActivationSums {
       steps_[r] += o.steps_[r];
     }
   }
-  [[nodiscard]] SMA_NOINLINE SMA_RARE std::vector<double> rates() const {
+  [[nodiscard]] SMA_NOINLINE std::vector<double> rates() const {
     std::vector<double> out;
     for (std::size_t r = 0; r < active_.size(); ++r)
       out.push_back(steps_[r] > 0 ? active_[r] / steps_[r] : 0.0);

@@ -96,9 +96,9 @@ inline std::string batch_counter_beside(const std::string& buffer) {
 
 /// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model. PyTorch's counters
 /// beside the model's running statistics are no strangers.
-SMA_NOINLINE SMA_RARE inline void check_no_strangers(const SafetensorsFile& file,
-                                                     const std::vector<TensorEntry>& parameters,
-                                                     const std::vector<TensorEntry>& buffers) {
+SMA_NOINLINE inline void check_no_strangers(const SafetensorsFile& file,
+                                            const std::vector<TensorEntry>& parameters,
+                                            const std::vector<TensorEntry>& buffers) {
   std::set<std::string, std::less<>> known{kTrainingCounters, kTrainingNumbers};
   for (const TensorEntry& entry : parameters) {
     known.insert(entry.name);
@@ -136,7 +136,7 @@ void add_tensors(SafetensorsWriter& file, const HostTensors<S>& host) {
 }
 
 template <class S>
-SMA_NOINLINE SMA_RARE void write_weights(const std::string& path, const HostTensors<S>& host) {
+SMA_NOINLINE void write_weights(const std::string& path, const HostTensors<S>& host) {
   SafetensorsWriter file;
   add_tensors(file, host);
   add_origin(file);
@@ -144,15 +144,15 @@ SMA_NOINLINE SMA_RARE void write_weights(const std::string& path, const HostTens
 }
 
 template <class S>
-SMA_NOINLINE SMA_RARE void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
+SMA_NOINLINE void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
   read_entries(file, "", host.parameter_entries, host.parameters.data());
   read_entries(file, "", host.buffer_entries, host.buffers.data());
   check_no_strangers(file, host.parameter_entries, host.buffer_entries);
 }
 
 template <class S>
-SMA_NOINLINE SMA_RARE void write_checkpoint(const std::string& path, const HostTensors<S>& host,
-                                            const HostMoments<S>& moments, const TrainingState& state) {
+SMA_NOINLINE void write_checkpoint(const std::string& path, const HostTensors<S>& host,
+                                   const HostMoments<S>& moments, const TrainingState& state) {
   const std::int64_t counters[] = {state.step, state.epoch, state.index, state.seed};
   const double numbers[] = {state.best, state.elapsed_seconds};
   SafetensorsWriter file;
@@ -167,8 +167,8 @@ SMA_NOINLINE SMA_RARE void write_checkpoint(const std::string& path, const HostT
 }
 
 template <class S>
-SMA_NOINLINE SMA_RARE TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host,
-                                                    HostMoments<S>& moments) {
+SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host,
+                                           HostMoments<S>& moments) {
   std::int64_t counters[4];
   double numbers[2];
   read_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
@@ -183,7 +183,7 @@ SMA_NOINLINE SMA_RARE TrainingState read_checkpoint(const SafetensorsFile& file,
 }
 
 template <class Net>
-SMA_NOINLINE SMA_RARE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
+SMA_NOINLINE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
   using Description = typename Net::description;
   return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy<Net>(net.parameters()),
           host_copy<Net>(net.buffers())};
@@ -194,7 +194,7 @@ SMA_NOINLINE SMA_RARE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
 /// Writes weights and running statistics as a safetensors file, aside and renamed. Names are the parameter paths; linear maps,
 /// norms and embeddings have PyTorch's names and shapes.
 template <class Net>
-SMA_RARE void save_weights(Net& net, const std::string& path) {
+void save_weights(Net& net, const std::string& path) {
   detail::write_weights(path, detail::host_tensors(net));
 }
 
@@ -202,7 +202,7 @@ SMA_RARE void save_weights(Net& net, const std::string& path) {
 /// at the end; `num_batches_tracked` beside batch norm's statistics is left alone. Throws `Error` that names the file, the
 /// tensor, what was found and what was expected; the network is then unchanged.
 template <class Net>
-SMA_RARE void load_weights(Net& net, const std::string& path) {
+void load_weights(Net& net, const std::string& path) {
   const auto file = SafetensorsFile::open(path);
   auto host = detail::host_tensors(net);
   detail::read_weights(file, host);
@@ -213,8 +213,7 @@ SMA_RARE void load_weights(Net& net, const std::string& path) {
 /// Writes everything a run needs to go on: weights, running statistics, both moments, counters. The bytes depend on the
 /// training state alone.
 template <class Net, class Optimizer>
-SMA_RARE void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state,
-                              const std::string& path) {
+void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state, const std::string& path) {
   const detail::HostMoments<typename Net::Scalar> moments{host_copy<Net>(optimizer.first_moment()),
                                                           host_copy<Net>(optimizer.second_moment())};
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
@@ -224,8 +223,8 @@ namespace detail {
 
 /// Reads a checkpoint; `check` sees where it stands before anything is changed, and may throw.
 template <class Net, class Optimizer>
-SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path,
-                                       const std::function<void(const TrainingState&)>& check) {
+TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path,
+                              const std::function<void(const TrainingState&)>& check) {
   using S = typename Net::Scalar;
   const auto file = SafetensorsFile::open(path);
   auto host = host_tensors(net);
@@ -245,7 +244,7 @@ SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std
 
 /// Reads what `save_checkpoint` wrote. Throws `Error` as `load_weights` does; nothing is changed then.
 template <class Net, class Optimizer>
-SMA_RARE TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path) {
+TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path) {
   return detail::load_checkpoint(net, optimizer, path, [](const TrainingState&) {});
 }
 

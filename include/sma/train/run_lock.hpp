@@ -20,7 +20,7 @@
 namespace sma::detail {
 
 /// Whether `path` still names the open file.
-SMA_RARE inline bool names_file(const std::string& path, int file) {
+inline bool names_file(const std::string& path, int file) {
   struct stat opened {};
   struct stat named {};
   return ::fstat(file, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && named.st_dev == opened.st_dev &&
@@ -28,7 +28,7 @@ SMA_RARE inline bool names_file(const std::string& path, int file) {
 }
 
 /// Locks an open file for its life, unless somebody has. Returns whether it did; a file system without locks says yes.
-SMA_RARE inline bool lock_file(int file) {
+inline bool lock_file(int file) {
   while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return false;
     if (errno != EINTR) return true;
@@ -80,7 +80,7 @@ class RunLock {
   int file_ = -1;
 };
 
-SMA_NOINLINE SMA_RARE inline void RunLock::take(const std::string& directory) {
+SMA_NOINLINE inline void RunLock::take(const std::string& directory) {
   path_ = directory + "/run.lock";
   for (;;) {
     const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);

@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
-#include <sma/base/config.hpp>
 #include <sma/base/error.hpp>
 
 namespace sma {
@@ -44,7 +43,7 @@ class StopSignals {
   std::array<struct sigaction, signals.size()> before_{};
 };
 
-SMA_RARE inline StopSignals::StopSignals(std::atomic<bool>& flag) {
+inline StopSignals::StopSignals(std::atomic<bool>& flag) {
   std::atomic<bool>* none = nullptr;
   if (!flag_.compare_exchange_strong(none, &flag))
     throw Error("sma::StopSignals: found another one that lives, expected one at a time");
@@ -61,7 +60,7 @@ SMA_RARE inline StopSignals::StopSignals(std::atomic<bool>& flag) {
   }
 }
 
-SMA_RARE inline StopSignals::~StopSignals() {
+inline StopSignals::~StopSignals() {
   for (std::size_t i = 0; i < signals.size(); ++i)
     if (handled_[i]) ::sigaction(signals[i], &before_[i], nullptr);
   flag_ = nullptr;
