@@ -142,7 +142,7 @@ TEST_CASE("a classifier of pixels is x w + b and its position's code, layers, fi
       for (std::size_t c = 0; c < 4; ++c)
         embedded(row, static_cast<Index>(c)) = x(row, 0) * weight[c] + bias[c] + scale * code[c];
     }
-  const auto features = inner.forward(embedded);
+  const auto features = inner.infer(embedded);
   std::vector<double> expected;
   for (Index q = 0; q < s.count; ++q) append_logits(net, features.rows.row(q), 4, expected);
   laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");

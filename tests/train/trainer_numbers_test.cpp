@@ -509,7 +509,7 @@ TEST_CASE("a validation that is not finite ends the run with one message and sav
 TEST_CASE("a validation in which the network finds NaN says which module and row") {
   struct Spoilt : tiny::SmallNetwork {
     using tiny::SmallNetwork::SmallNetwork;
-    sma::Output<float, 2> forward(const sma::Batch<sma::Token, 1>&) {
+    sma::Output<float, 2> infer(const sma::Batch<sma::Token, 1>&) {
       throw sma::NotFinite("sma::Network: module '2.mlp': row 3: found nan, expected finite numbers");
     }
   };
