@@ -4,6 +4,7 @@
 #include <sma/module/module.hpp>
 #include <sma/modules/activation.hpp>
 #include <sma/ops/learned_map.hpp>
+#include <sma/ops/sums.hpp>
 #include <utility>
 
 namespace sma {
