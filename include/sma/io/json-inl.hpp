@@ -28,7 +28,7 @@ class MemberReader : public JsonHandler {
   bool number_integer(std::int64_t value) override { return put(std::to_string(value)); }
   bool number_unsigned(std::uint64_t value) override { return put(std::to_string(value)); }
   bool number_float(double, const std::string& text) override { return put(text); }
-  bool string(std::string& text) override { return put(std::move(text)); }
+  bool string(std::string& text) override { return put(text); }
   bool key(std::string& name) override {
     if (depth_ == 1) name_ = std::move(name);
     return true;
@@ -46,8 +46,8 @@ class MemberReader : public JsonHandler {
 
  private:
   /// False where no object is around.
-  bool put(std::string text) {
-    if (depth_ == 1) members.try_emplace(std::move(name_), std::move(text));
+  bool put(const std::string& text) {
+    if (depth_ == 1) members.try_emplace(std::move(name_), text);
     return depth_ > 0;
   }
 
