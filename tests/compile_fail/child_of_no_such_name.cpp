@@ -1,5 +1,5 @@
 // expected-error: sma::child<Name>(w) requires the Name of one of the module's Children
-// expected-error: sma::no_child_of_this_name<Pair
+// expected-error: no_child_of_this_name<Pair
 
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>

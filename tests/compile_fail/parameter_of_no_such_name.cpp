@@ -1,5 +1,5 @@
 // expected-error: w[Name] requires the Name of one of the module's Parameters
-// expected-error: sma::no_parameter_of_this_name<sma::ParameterName
+// expected-error: no_parameter_of_this_name<sma::ParameterName
 
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <sma/base/config.hpp>
 #include <string>
 #include <string_view>
 #include <type_traits>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <cmath>
 #include <cstdio>
 #include <sma/base/type_name.hpp>
 #include <sma/compose/plan.hpp>
@@ -106,7 +106,7 @@ std::string describe(const Load& at = {}) {
     const std::string shape = std::to_string(m.input_width) + " > " + std::to_string(m.output_width);
     std::snprintf(line, sizeof line, "%-44s %-34s %11s %12s %14s %s\n", name.c_str(), m.type.c_str(),
                   shape.c_str(), detail::with_commas(m.parameters).c_str(),
-                  detail::with_commas(static_cast<Index>(m.flops + 0.5)).c_str(), m.output.c_str());
+                  detail::with_commas(static_cast<Index>(std::llround(m.flops))).c_str(), m.output.c_str());
     text += line;
     while (text.size() > 1 && text[text.size() - 2] == ' ') text.erase(text.size() - 2, 1);
   }
