@@ -2,7 +2,6 @@
 
 #include <sma/compose/row_window.hpp>
 #include <sma/eigen.hpp>
-#include <vector>
 
 using sma::Index;
 
@@ -12,22 +11,8 @@ using Backend = sma::Eigen<float>;
 using Context = sma::Context<Backend>;
 constexpr Index kBlock = Backend::row_block;
 
-struct Lengths {
-  std::vector<std::int32_t> offsets{0};
-  std::vector<sma::Position> positions;
-  std::vector<std::int32_t> ids;
-  explicit Lengths(const std::vector<Index>& lengths) {
-    for (const Index length : lengths) {
-      for (Index t = 0; t < length; ++t) positions.push_back(static_cast<sma::Position>(t));
-      offsets.push_back(offsets.back() + static_cast<std::int32_t>(length));
-    }
-    ids.resize(positions.size());
-  }
-  [[nodiscard]] sma::Sequences view() const {
-    return {static_cast<Index>(positions.size()), static_cast<Index>(offsets.size()) - 1, offsets.data(),
-            positions.data(), ids.data()};
-  }
-};
+/// Only the sequences count.
+using Batch = sma::Batch<float, 1>;
 
 }  // namespace
 
@@ -36,8 +21,8 @@ TEST_CASE("blocks of rows are the batch, each row fresh once, with all rows that
     for (const Index reach : {Index{0}, Index{1}, Index{128}, kBlock, rows}) {
       CAPTURE(rows);
       CAPTURE(reach);
-      const Lengths lengths({rows});
-      const sma::Sequences s = lengths.view();
+      const Batch batch{rows};
+      const sma::Sequences s = batch.sequences();
       Context ctx;
       const sma::RowWindow window(ctx, s, reach);
       Index end = 0;
@@ -63,8 +48,8 @@ TEST_CASE("blocks of rows are the batch, each row fresh once, with all rows that
 
 TEST_CASE("a block finds what the one before has made of the rows that both hold") {
   const Index reach = 40;
-  const Lengths lengths({900, 0, 2 * kBlock, 333});
-  const sma::Sequences s = lengths.view();
+  const Batch batch{900, 0, 2 * kBlock, 333};
+  const sma::Sequences s = batch.sequences();
   Context ctx;
   const sma::RowWindow window(ctx, s, reach);
   const auto made = ctx.scratch_rows<2>(window.most_rows());
@@ -80,8 +65,8 @@ TEST_CASE("a block finds what the one before has made of the rows that both hold
 
 TEST_CASE("a block's sequences are those of its rows, empty ones and parts of them too") {
   const Index reach = 40;
-  const Lengths lengths({900, 0, 2 * kBlock, 333});
-  const sma::Sequences s = lengths.view();
+  const Batch batch{900, 0, 2 * kBlock, 333};
+  const sma::Sequences s = batch.sequences();
   Context ctx;
   const sma::RowWindow window(ctx, s, reach);
   window.for_each([&](const sma::RowBlock& b) {

@@ -1,13 +1,12 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <seqboat/reference_names.hpp>
 #include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <string>
+#include <support/files.hpp>
 #include <support/laws.hpp>
 #include <vector>
 
@@ -55,19 +54,11 @@ struct LanguageModel : seqboat::LanguageModelDefaults {
 /// A path that is gone at the end of the test.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::string& name)
-      : path_((std::filesystem::temp_directory_path() /
-               ("seqboat_" + std::to_string(::getpid()) + "_" + name + ".safetensors"))
-                  .string()) {}
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
+  explicit TemporaryFile(const std::string& name) : path_(directory_.file(name + ".safetensors")) {}
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  files::Directory directory_;
   std::string path_;
 };
 

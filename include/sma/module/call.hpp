@@ -127,18 +127,18 @@ void backward(C& ctx, const Sequences& s, [[maybe_unused]] typename detail::Argu
   };
   if constexpr (backward_adds<M, C>) {
     call(dx);
-    return;
-  } else if constexpr (!takes_tokens<M>()) {
-    if (dx && dx.base) {
-      auto scope = ctx.scope();
-      const bool adds = dx.in_place();
-      const Rows<S, width> out = adds ? ctx.template scratch_rows<width>(s.rows) : dx.rows;
-      call(out);
-      ctx.launch(ops::AddRows<S, width>{adds ? Rows<const S, width>(out) : dx.base, dx.rows});
-      return;
-    }
+  } else {
+    if constexpr (!takes_tokens<M>())
+      if (dx && dx.base) {
+        auto scope = ctx.scope();
+        const bool adds = dx.in_place();
+        const Rows<S, width> out = adds ? ctx.template scratch_rows<width>(s.rows) : dx.rows;
+        call(out);
+        ctx.launch(ops::AddRows<S, width>{adds ? Rows<const S, width>(out) : dx.base, dx.rows});
+        return;
+      }
+    call(dx.rows);
   }
-  if constexpr (!backward_adds<M, C>) call(dx.rows);
 }
 
 /// y of the last forward once more. x is read where `apply_reads_input<M, C>` says so.

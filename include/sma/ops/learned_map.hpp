@@ -13,12 +13,20 @@ namespace ops {
 /// f at one element, and its slope by x (`By` = 0) or by learned number By - 1.
 template <class T, Index Width, class F, std::size_t Count>
 struct LearnedFunction {
+  SMA_HD static T value(T x, const T* numbers) { return value_of(x, numbers, Places{}); }
+  template <std::size_t By>
+  SMA_HD static T slope(T x, const T* numbers) {
+    return slope_of<By>(x, numbers, Places{});
+  }
+
+ private:
+  using Places = std::make_index_sequence<Count>;
   template <std::size_t... K>
-  SMA_HD static T value(T x, const T* numbers, std::index_sequence<K...>) {
+  SMA_HD static T value_of(T x, const T* numbers, std::index_sequence<K...>) {
     return F::value(x, numbers[static_cast<Index>(K) * Width]...);
   }
   template <std::size_t By, std::size_t... K>
-  SMA_HD static T slope(T x, const T* numbers, std::index_sequence<K...>) {
+  SMA_HD static T slope_of(T x, const T* numbers, std::index_sequence<K...>) {
     using D = Dual<T>;
     return F::value(D(x, T(By == 0 ? 1 : 0)),
                     D(numbers[static_cast<Index>(K) * Width], T(By == K + 1 ? 1 : 0))...)
@@ -35,8 +43,7 @@ struct LearnedMap {
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     using Function = LearnedFunction<T, Width, F, Count>;
-    for (Index j = 0; j < Width; ++j)
-      y(i, j) = Function::value(x(i, j), numbers + j, std::make_index_sequence<Count>{});
+    for (Index j = 0; j < Width; ++j) y(i, j) = Function::value(x(i, j), numbers + j);
   }
 };
 
@@ -49,9 +56,7 @@ struct LearnedMapBackward {
   SMA_HD Index extent() const { return dx.rows; }
   SMA_HD void operator()(Index i) const {
     using Function = LearnedFunction<T, Width, F, Count>;
-    for (Index j = 0; j < Width; ++j)
-      dx(i, j) =
-          dy(i, j) * Function::template slope<0>(x(i, j), numbers + j, std::make_index_sequence<Count>{});
+    for (Index j = 0; j < Width; ++j) dx(i, j) = dy(i, j) * Function::template slope<0>(x(i, j), numbers + j);
   }
 };
 
@@ -62,8 +67,7 @@ struct LearnedTerm {
   const T* numbers;  // (Count, Width)
   SMA_HD T operator()(Index r, Index c) const {
     using Function = LearnedFunction<T, Width, F, Count>;
-    return dy(r, c) *
-           Function::template slope<K + 1>(x(r, c), numbers + c, std::make_index_sequence<Count>{});
+    return dy(r, c) * Function::template slope<K + 1>(x(r, c), numbers + c);
   }
 };
 

@@ -29,15 +29,7 @@ class Directory : public files::Directory {
   }
 };
 
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const sma::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using files::message_of;
 
 bool says(const std::string& message, std::initializer_list<std::string> words) {
   bool all = message.find('\n') == std::string::npos;
