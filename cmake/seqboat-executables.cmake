@@ -37,8 +37,9 @@ if(SEQBOAT_SANITIZE)
 endif()
 
 # For what is tested and not timed: where compiling costs more than running.
+set(SEQBOAT_LESS_OPTIMISED "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-Og>")
 function(seqboat_less_optimised name)
-  target_compile_options(${name} PRIVATE "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-Og>")
+  target_compile_options(${name} PRIVATE "${SEQBOAT_LESS_OPTIMISED}")
 endfunction()
 
 if(NOT TARGET seqboat_io)

@@ -31,8 +31,15 @@ function(seqboat_golden_sources result out)
   set(${result} ${sources} PARENT_SCOPE)
 endfunction()
 
-# A unit compiles once what its files have in common.
-seqboat_golden_sources(sources "${out}" --units 4 --scalars ${SEQBOAT_GOLDEN_SCALARS})
+# A unit compiles once what its files have in common. In float as users compile it.
+set(sources)
+foreach(scalar IN LISTS SEQBOAT_GOLDEN_SCALARS)
+  seqboat_golden_sources(of_scalar "${out}/${scalar}" --units 2 --scalars ${scalar})
+  if(scalar STREQUAL "double" AND SEQBOAT_UNTIMED)
+    set_source_files_properties(${of_scalar} PROPERTIES COMPILE_OPTIONS "${SEQBOAT_LESS_OPTIMISED}")
+  endif()
+  list(APPEND sources ${of_scalar})
+endforeach()
 file(CONFIGURE OUTPUT "${out}/directory.cpp" CONTENT
   "namespace golden {\nextern const char* const directory;\nconst char* const directory = \"${SEQBOAT_GOLDEN_DIR}\";\n}\n" @ONLY)
 list(APPEND sources "${out}/directory.cpp")

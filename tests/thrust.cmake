@@ -40,7 +40,7 @@ if(COMMAND seqboat_golden_sources)
     set(system cpp)
   endif()
   string(TOUPPER "${system}" upper)
-  seqboat_golden_sources(sources "${out}/${system}" --units 2 --only
+  seqboat_golden_sources(sources "${out}/${system}" --units 1 --only
     layer_bidir_softmax_simple_layernorm_pre.safetensors layer_all_active.safetensors layer_none_active.safetensors
     layer_causal_relu2_local_rmsnorm_pre.safetensors lm_causal_softmax_rotary.safetensors
     lra_image_batchnorm_pre_apos_trajectory.safetensors)
@@ -63,7 +63,8 @@ endif()
 # For the host's part; what runs on the GPU is optimised all the same.
 set(CMAKE_CUDA_FLAGS_RELEASE "-Xcompiler=-Og -DNDEBUG")
 
-seqboat_cuda_executable(thrust_cuda SOURCES ${thrust_sources} HOST_SOURCES thrust/main.cpp LIBRARIES doctest::doctest
+seqboat_unite(units thrust_cuda ${thrust_sources})
+seqboat_cuda_executable(thrust_cuda SOURCES ${units} HOST_SOURCES thrust/main.cpp LIBRARIES doctest::doctest
   DEFINITIONS SMA_TEST_THRUST_SYSTEM=cuda SMA_POISON_FRESH_MEMORY)
 target_include_directories(thrust_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
 
