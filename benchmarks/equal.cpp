@@ -48,19 +48,19 @@ class Cases {
 
     const auto y = net.train(batch);
     add(name + ".y", {y.count, out},
-        std::span<const S>(y.rows.data, static_cast<std::size_t>(y.count * out)));
+        std::span<const S>(y.host().data, static_cast<std::size_t>(y.count * out)));
     std::vector<S> dy(static_cast<std::size_t>(y.count * out));
     for (S& d : dy) d = static_cast<S>(random_.normal());
     add(name + ".dy", {y.count, out}, std::span<const S>(dy));
     const auto dx = net.backward({dy.data(), y.count});
     if constexpr (!sma::takes_tokens<M>())
       add(name + ".dx", {batch.rows(), in},
-          std::span<const S>(dx.data, static_cast<std::size_t>(batch.rows() * in)));
+          std::span<const S>(dx.host().data, static_cast<std::size_t>(batch.rows() * in)));
     add_entries(name + ".grad.", sma::parameter_entries<M>(), net.gradients());
     add_entries(name + ".buffer.", sma::buffer_entries<M>(), net.buffers());
     const auto inferred = net.infer(batch);
     add(name + ".inferred", {y.count, out},
-        std::span<const S>(inferred.rows.data, static_cast<std::size_t>(y.count * out)));
+        std::span<const S>(inferred.host().data, static_cast<std::size_t>(y.count * out)));
   }
 
   void cross_entropy() {

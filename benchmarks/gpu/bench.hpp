@@ -43,10 +43,16 @@ bool operation(const Options& o);
 bool listops(const Options& o);
 bool image(const Options& o);
 
+/// Memory and queue of all that is no network's.
+inline Backend& device() {
+  static Backend backend;
+  return backend;
+}
+
 /// Waits for the device; throws `sma::Error` for what failed on it.
 inline void synchronize() {
 #if defined(__CUDACC__)
-  const cudaError_t status = cudaStreamSynchronize(cudaStreamLegacy);
+  const cudaError_t status = cudaDeviceSynchronize();
   if (status != cudaSuccess)
     throw sma::Error(std::string("bench_gpu: found '") + cudaGetErrorString(status) +
                      "', expected kernels without errors");
@@ -106,11 +112,11 @@ inline std::vector<float> random_values(Index count, std::uint64_t seed) {
 struct DeviceValues {
   sma::detail::DeviceBuffer<Backend, float> buffer;
   DeviceValues(Index count, std::uint64_t seed)
-      : buffer(sma::detail::DeviceBuffer<Backend, float>::unset(count)) {
+      : buffer(sma::detail::DeviceBuffer<Backend, float>::unset(device(), count)) {
     const auto values = random_values(std::min<Index>(count, 1 << 20), seed);
     const auto stretch = static_cast<Index>(values.size());
     for (Index at = 0; at < count; at += stretch)
-      Backend::upload(buffer.data() + at, values.data(),
+      device().upload(buffer.data() + at, values.data(),
                       static_cast<std::size_t>(std::min(stretch, count - at)) * sizeof(float));
   }
   [[nodiscard]] float* data() const { return buffer.data(); }
@@ -120,7 +126,7 @@ struct DeviceValues {
 class EqualSequences {
  public:
   EqualSequences(Index count, Index length)
-      : offsets_(count + 1), positions_(count * length), ids_(count * length) {
+      : offsets_(device(), count + 1), positions_(device(), count * length), ids_(device(), count * length) {
     sma::Batch<float, 1> batch;
     batch.resize(std::vector<Index>(static_cast<std::size_t>(count), length));
     const auto host = batch.sequences();
@@ -148,8 +154,8 @@ class Alone {
       : sequences_(sequences, length),
         x_(rows() * M::input_width, 3),
         dy_(training ? rows() * M::output_width : 1, 4),
-        y_(Buffer::unset(rows() * M::output_width)),
-        dx_(Buffer::unset(training ? rows() * M::input_width : 1)) {
+        y_(Buffer::unset(device(), rows() * M::output_width)),
+        dx_(Buffer::unset(device(), training ? rows() * M::input_width : 1)) {
     std::vector<float> weights(static_cast<std::size_t>(sma::parameter_count<M>));
     std::vector<float> buffers(static_cast<std::size_t>(sma::extent_of<M>.buffers));
     sma::initialize<M>(weights.data(), buffers.data(), seed);
@@ -184,14 +190,14 @@ class Alone {
   }
 
   EqualSequences sequences_;
-  Buffer parameters_{sma::parameter_count<M>};
-  Buffer buffers_{sma::extent_of<M>.buffers};
-  Buffer gradients_{sma::parameter_count<M>};
-  sma::detail::DeviceBuffer<Backend, double> metrics_{sma::extent_of<M>.metrics};
+  Buffer parameters_{device(), sma::parameter_count<M>};
+  Buffer buffers_{device(), sma::extent_of<M>.buffers};
+  Buffer gradients_{device(), sma::parameter_count<M>};
+  sma::detail::DeviceBuffer<Backend, double> metrics_{device(), sma::extent_of<M>.metrics};
   DeviceValues x_, dy_;
   Buffer y_, dx_;
   sma::saved_of<M, float> saved_;
-  typename sma::Network<Declared, Backend>::Ctx context_;
+  typename sma::Network<Declared, Backend>::Ctx context_{device()};
 };
 
 }  // namespace bench

@@ -18,16 +18,16 @@ double moved(Index n) { return 2.0 * static_cast<double>(n) * sizeof(float); }
 void copy(const Options& o) {
   const Index count = o.small ? Index{1} << 16 : Index{1} << 27;
   const DeviceValues from(count, 1);
-  const auto to = sma::detail::DeviceBuffer<Backend, float>::unset(count);
+  const auto to = sma::detail::DeviceBuffer<Backend, float>::unset(device(), count);
   report("copy",
          timed(o.seconds,
                [&] {
 #if defined(__CUDACC__)
                  if (cudaMemcpyAsync(to.data(), from.data(), static_cast<std::size_t>(count) * sizeof(float),
-                                     cudaMemcpyDeviceToDevice, cudaStreamLegacy) != cudaSuccess)
+                                     cudaMemcpyDeviceToDevice, device().stream()) != cudaSuccess)
                    throw sma::Error("bench_gpu: copy: found an error, expected a copy");
 #else
-                         ::thrust::copy_n(Backend::policy(), from.data(), count, to.data());
+                         ::thrust::copy_n(device().policy(), from.data(), count, to.data());
 #endif
                }),
          "bytes", moved(count));
@@ -42,9 +42,9 @@ void move_rows(const Options& o) {
   std::vector<std::uint8_t> flags(static_cast<std::size_t>(count));
   sma::RandomSequence random(1, 2);
   for (auto& flag : flags) flag = random.uniform() < 0.5 ? 1 : 0;
-  sma::detail::DeviceBuffer<Backend, std::uint8_t> active(count);
+  sma::detail::DeviceBuffer<Backend, std::uint8_t> active(device(), count);
   active.upload(flags.data(), count);
-  sma::Context<Backend> ctx;
+  sma::Context<Backend> ctx(device());
   const std::string width = "/" + std::to_string(Width);
   report("select" + width,
          timed(o.seconds,
@@ -59,7 +59,7 @@ void move_rows(const Options& o) {
   const Index rows = selected.sequences.rows;
   const DeviceValues all(count * Width, 3);
   const DeviceValues some(rows * Width, 4);
-  const auto out = sma::detail::DeviceBuffer<Backend, float>::unset(count * Width);
+  const auto out = sma::detail::DeviceBuffer<Backend, float>::unset(device(), count * Width);
   const sma::Rows<const float, Width> x{all.data(), count}, c{some.data(), rows};
   report("compress" + width,
          timed(o.seconds,
@@ -103,7 +103,7 @@ void product(const Options& o) {
   const std::string name = "linear/" + std::to_string(In) + "x" + std::to_string(Out);
   if (blas::available()) {
     const DeviceValues x(rows * In, 1), w(Out * In, 2);
-    const auto y = sma::detail::DeviceBuffer<Backend, float>::unset(rows * Out);
+    const auto y = sma::detail::DeviceBuffer<Backend, float>::unset(device(), rows * Out);
     const blas::Product p{static_cast<int>(rows), Out, In, x.data(), w.data(), y.data()};
     report(name + "/cublas", timed(o.seconds, [&] { blas::multiply(p, blas::Precision::fp32); }), "flops",
            flops);

@@ -36,7 +36,7 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
       layers.push_back(confidences);
     }
     const auto pixels = data.splits().test.sequence(static_cast<std::size_t>(i));
-    const auto* logits = y.rows.row(i);
+    const auto* logits = y.host().row(i);
     images.push_back({{"label", labels[static_cast<std::size_t>(i)]},
                       {"predicted", std::max_element(logits, logits + Net::output_width) - logits},
                       {"width", is_square ? side : s.length(i)},

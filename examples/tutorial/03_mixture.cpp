@@ -66,7 +66,7 @@ int main() {
     const auto y = net.train(x);
     last = 0;
     for (std::size_t i = 0; i < elements; ++i) {
-      const float error = y.rows.data[i] + x.values()[i];
+      const float error = y.host().data[i] + x.values()[i];
       dy[i] = 2 * error / static_cast<float>(elements);
       last += static_cast<double>(error * error) / static_cast<double>(elements);
     }

@@ -236,8 +236,8 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
   using Description = typename Net::description;
   const auto parameters = reference_parameters<Description>();
   const auto buffers = reference_buffers<Description>();
-  auto weights = sma::host_copy<Net>(net.parameters());
-  auto statistics = sma::host_copy<Net>(net.buffers());
+  auto weights = sma::host_copy(net, net.parameters());
+  auto statistics = sma::host_copy(net, net.buffers());
   detail::read_slices(file, options.prefix, parameters, weights);
   if (options.buffers) detail::read_slices(file, options.prefix, buffers, statistics);
 
@@ -260,8 +260,8 @@ template <class Net>
 void save_reference(Net& net, const std::string& path) {
   using Description = typename Net::description;
   detail::ReferenceTensors<typename Net::Scalar> tensors;
-  tensors.add(reference_parameters<Description>(), sma::host_copy<Net>(net.parameters()));
-  tensors.add(reference_buffers<Description>(), sma::host_copy<Net>(net.buffers()));
+  tensors.add(reference_parameters<Description>(), sma::host_copy(net, net.parameters()));
+  tensors.add(reference_buffers<Description>(), sma::host_copy(net, net.buffers()));
   sma::SafetensorsWriter file;
   for (const auto& [name, whole] : tensors.by_name) file.add(name, whole.shape, whole.values.data());
   sma::add_origin(file);

@@ -1,4 +1,4 @@
-// expected-error: ctx.all_reduce(data, count) requires a network whose shards meet: the module that calls it has couples_batch = true and stands in the Children of whatever holds it
+// expected-error: ctx.shards().all_reduce(data, count) requires a network whose shards meet: the module that calls it has couples_batch = true and stands in the Children of whatever holds it
 // expected-error: Holder
 
 #include <sma/eigen.hpp>

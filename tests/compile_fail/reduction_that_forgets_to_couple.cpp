@@ -1,4 +1,4 @@
-// expected-error: ctx.all_reduce(data, count) requires a network whose shards meet: the module that calls it has couples_batch = true and stands in the Children of whatever holds it
+// expected-error: ctx.shards().all_reduce(data, count) requires a network whose shards meet: the module that calls it has couples_batch = true and stands in the Children of whatever holds it
 // expected-error: MeanOfBatch
 
 #include <sma/eigen.hpp>
@@ -9,7 +9,7 @@ struct MeanOfBatch {
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences&, sma::Rows<const S, 4>, sma::Rows<S, 4> y,
                       sma::Weights<MeanOfBatch, S>, sma::NoState&) {
-    ctx.all_reduce(y.data, 4);
+    ctx.shards().all_reduce(y.data, 4);
   }
   template <class C, class S>
   static void backward(C&, const sma::Sequences&, sma::Rows<const S, 4>, sma::Rows<S, 4>,

@@ -126,7 +126,7 @@ struct Thrower {
   template <class C, class S>
   static void backward(C& ctx, const sma::Sequences&, sma::Rows<const S, kWidth> dy, sma::Rows<S, kWidth> dx,
                        sma::Weights<Thrower, S>, sma::Gradients<Thrower, S>, Saved<S>& saved) {
-    if (throws && ctx.lane == 1 && saved.instance < 12) throw sma::Error("backward of lane 1");
+    if (throws && ctx.shards().mine() == 1 && saved.instance < 12) throw sma::Error("backward of lane 1");
     if (dx) ctx.launch(sma::ops::CopyRows<S, kWidth>{dy, dx});
   }
 };

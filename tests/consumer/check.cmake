@@ -146,9 +146,9 @@ set_target_properties(Eigen3::Eigen PROPERTIES INTERFACE_INCLUDE_DIRECTORIES \"$
 elseif(CASE STREQUAL "package")
   install_seqboat()
   expect_configured("versions"
-    "seqboat 0.1: 1;seqboat 0.1.0: 1;seqboat 0.1...<0.2: 1;seqboat 0.2: 0;seqboat 0.1.1: 0;seqboat 1.0: 0"
-    "${installed}" "-DVERSIONS=0.1,0.1.0,0.1...<0.2,0.2,0.1.1,1.0")
-  expect_configured("QUIET, and no Eigen" "seqboat 0.1: 0" "${installed}" -DVERSIONS=0.1 -DOPTIONAL=ON
+    "seqboat 0.2: 1;seqboat 0.2.0: 1;seqboat 0.2...<0.3: 1;seqboat 0.1: 0;seqboat 0.2.1: 0;seqboat 1.0: 0"
+    "${installed}" "-DVERSIONS=0.2,0.2.0,0.2...<0.3,0.1,0.2.1,1.0")
+  expect_configured("QUIET, and no Eigen" "seqboat 0.2: 0" "${installed}" -DVERSIONS=0.2 -DOPTIONAL=ON
     -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON)
   if(output MATCHES "Warning|Error")
     message(FATAL_ERROR "package: QUIET, and no Eigen: found:\n${output}")

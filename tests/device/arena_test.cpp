@@ -31,7 +31,10 @@ struct Counted {
     for (Index i = 0; i < count; ++i) f(i);
   }
 };
-using Arena = sma::Arena<Counted>;
+struct Arena : sma::Arena<Counted> {
+  Arena() : sma::Arena<Counted>(memory) {}
+  static inline Counted memory;
+};
 
 /// Takes blocks of random sizes and writes a number of its own into each; all of them still hold it at the end.
 void fill(Arena& arena, std::uint64_t seed, int count) {

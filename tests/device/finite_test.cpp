@@ -13,6 +13,7 @@ namespace {
 
 struct Host {
   static void download(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+  static void wait() {}
 };
 
 }  // namespace
@@ -39,19 +40,20 @@ TEST_CASE("a watch keeps the first module and row that it has seen fail") {
   const sma::Sequences s{3, 1, nullptr, nullptr, ids.data()};
   std::array<float, 12> y{};  // three rows of 2, 4 apart
   sma::Watch watch;
-  watch.look<Host>(Index{7}, s, y.data(), 3, 2, 4);
+  Host host;
+  watch.look(host, Index{7}, s, y.data(), 3, 2, 4);
   CHECK(watch.instance == -1);
   y[2] = std::nanf("");  // between rows: nobody's
-  watch.look<Host>(Index{7}, s, y.data(), 3, 2, 4);
+  watch.look(host, Index{7}, s, y.data(), 3, 2, 4);
   CHECK(watch.instance == -1);
   y[5] = -std::numeric_limits<float>::infinity();
   y[8] = std::nanf("");
-  watch.look<Host>(Index{8}, s, y.data(), 3, 2, 4);
+  watch.look(host, Index{8}, s, y.data(), 3, 2, 4);
   CHECK(watch.instance == 8);
   CHECK(watch.row == 11);
   CHECK(watch.value == -std::numeric_limits<double>::infinity());
   y[0] = std::nanf("");
-  watch.look<Host>(Index{9}, s, y.data(), 3, 2, 4);
+  watch.look(host, Index{9}, s, y.data(), 3, 2, 4);
   CHECK(watch.instance == 8);
   CHECK(watch.row == 11);
 }

@@ -48,6 +48,7 @@ struct Plain {
   static void deallocate(void* data) { ::operator delete(data); }
   static void upload(void* to, const void* from, std::size_t bytes) { std::memmove(to, from, bytes); }
   static void download(void* to, const void* from, std::size_t bytes) { std::memmove(to, from, bytes); }
+  static void wait() {}
   template <class F>
   static void for_each_index(sma::Index count, const F& f) {
     for (sma::Index i = 0; i < count; ++i) f(i);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Passes when every ```cpp block of README.md and docs/*.md stands, white space aside, in some tests/docs/*.cpp or
 examples/**/*.cpp, which are compiled and run; when every file that a page links to exists; and when docs/errors.md lists
-the static assertions of the headers, all of them, in their words.
+the static assertions of the headers, all of them, in their words; and when docs/modules.md has each public template of the modules'
+headers, with its parameters and their defaults.
 
     check.py [repository]
 """
@@ -24,6 +25,30 @@ def asserted(root):
     return messages
 
 
+MODULES = ["sma/modules/*.hpp", "sma/routing/*.hpp", "seqboat/[!r]*.hpp"] + [
+    f"sma/compose/{name}.hpp" for name in ("chain", "feed_forward", "parts", "repeat", "residual", "sum", "tied")]
+
+
+def without_details(text):
+    """Without namespaces of details."""
+    return re.sub(r"^namespace detail \{.*?^\}  // namespace detail", "", text, flags=re.M | re.S)
+
+
+def templates(root):
+    """As docs/modules.md writes them: `Linear<In, Out, Init = SmallNormal>`."""
+    for pattern in MODULES:
+        for header in sorted((root / "include").glob(pattern)):
+            text = without_details(header.read_text(encoding="utf-8"))
+            for match in re.finditer(r"^template <(.*?)>\n(?:  requires.*\n)?struct (\w+)( :|\s*\{)", text, re.M | re.S):
+                parameters = re.sub(r"\s+", " ", match[1])
+                if match[2] in ("Output", "Decisions") or "requires" in match[0]:
+                    continue
+                parameters = re.sub(r"\b(?:class|Index|FixedString|bool|std::size_t)(\.\.\.)? (\w+)", r"\2\1", parameters)
+                yield f"{match[2]}<{parameters}>"
+            for match in re.finditer(r"^template <class (\w+)>\nusing (\w+) =", text, re.M):
+                yield f"{match[2]}<{match[1]}>"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
     sources = sorted(root.glob("tests/docs/*.cpp")) + sorted(root.glob("examples/**/*.cpp"))
@@ -44,13 +69,16 @@ def main():
     said = asserted(root)
     problems += [f"docs/errors.md: found '{text}', which no header says" for text in sorted(listed - said)]
     problems += [f"docs/errors.md: expected a line for '{text}'" for text in sorted(said - listed)]
+    page = (root / "docs/modules.md").read_text(encoding="utf-8")
+    public = set(templates(root))
+    problems += [f"docs/modules.md: expected `{name}`" for name in sorted(public) if f"`{name}`" not in page]
     if blocks == 0:
         problems.append(f"{root}: found no snippets")
     for problem in problems:
         print(problem)
     if problems:
         sys.exit(1)
-    print(f"{blocks} snippets, each compiled; {len(said)} static assertions, each listed")
+    print(f"{blocks} snippets, each compiled; {len(said)} static assertions, each listed; {len(public)} templates")
 
 
 if __name__ == "__main__":

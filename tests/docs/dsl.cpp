@@ -98,7 +98,7 @@ TEST_CASE("the first program of dsl.md runs") {
   const auto dx = net.backward({dy.data(), y.count});  // (31, 4)
 
   CHECK(y.count == 3);
-  CHECK(dx.rows == 31);
+  CHECK(dx.count == 31);
   CHECK(dx(0, 0) != 0);
 }
 

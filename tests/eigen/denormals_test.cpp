@@ -39,7 +39,7 @@ struct Sixteenth {
                       sma::Weights<Sixteenth, S>, sma::NoState&) {
     S nothing[1] = {};
     if constexpr (Coupled)
-      if (ctx.training()) ctx.all_reduce(nothing, 1);
+      if (ctx.training()) ctx.shards().all_reduce(nothing, 1);
     divide(x, y);
   }
   template <class C, class S>

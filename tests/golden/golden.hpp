@@ -175,8 +175,8 @@ std::vector<double> to_double(const T* data, Index count) {
 }
 /// What stands in the network's memory, which may be a GPU's.
 template <class Net>
-std::vector<double> to_double(std::span<typename Net::Scalar> device) {
-  const auto host = sma::host_copy<Net>(device);
+std::vector<double> to_double(Net& net, std::span<typename Net::Scalar> device) {
+  const auto host = sma::host_copy(net, device);
   return {host.begin(), host.end()};
 }
 template <class T>
@@ -229,7 +229,7 @@ template <class Net>
 void check_gradients(File& file, Net& net) {
   using S = typename Net::Scalar;
   check_tensors(file, "expect.grad.", seqboat::reference_parameters<typename Net::description>(),
-                to_double<Net>(net.gradients()), tolerance<S>);
+                to_double(net, net.gradients()), tolerance<S>);
 }
 
 /// Running statistics, where the file holds them.
@@ -237,7 +237,7 @@ template <class Net>
 void check_buffers(File& file, Net& net, const std::string& prefix, double relative) {
   const auto slices = seqboat::reference_buffers<typename Net::description>();
   if (slices.empty() || !file.contains(prefix + slices.front().name)) return;
-  check_tensors(file, prefix, slices, to_double<Net>(net.buffers()), relative);
+  check_tensors(file, prefix, slices, to_double(net, net.buffers()), relative);
 }
 
 /// Decisions and weights of each step; without a router every step is active with weight 1.
@@ -287,7 +287,7 @@ void check_layer(const std::string& name) {
 
   std::vector<S> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));
   const auto y = net.train(x, std::span<S>(trace));
-  check_close("expect.out", to_double(y.rows.data, y.count * width),
+  check_close("expect.out", to_double(y.host().data, y.count * width),
               grid.packed(file.read("expect.out", grid_shape), width, true), tolerance<S>);
   if constexpr (Net::trace_width == 1)
     check_decisions(file, grid, to_double(trace.data(), x.rows()), tolerance<S>);
@@ -295,7 +295,7 @@ void check_layer(const std::string& name) {
     check_decisions(file, grid, std::vector<double>(static_cast<std::size_t>(x.rows()), 1.0), tolerance<S>);
 
   const auto dx = net.backward({dy.data(), x.rows()});
-  check_close("expect.grad.x", to_double(dx.data, x.rows() * width),
+  check_close("expect.grad.x", to_double(dx.host().data, x.rows() * width),
               grid.packed(file.read("expect.grad.x", grid_shape), width, true), tolerance<S>);
   check_gradients(file, net);
   check_buffers(file, net, "expect.buffer.", tolerance<S>);
@@ -330,7 +330,7 @@ void check_trajectory(File& file, Net& net, const sma::Batch<typename Net::Eleme
   const double rest = std::is_same_v<S, double> ? trajectory_tolerance<S> : HUGE_VAL;
   check_close("expect.train.grad_norms", norms, expected_norms, rest);
   check_tensors(file, "expect.train.param.", seqboat::reference_parameters<typename Net::description>(),
-                to_double<Net>(net.parameters()), rest);
+                to_double(net, net.parameters()), rest);
   check_buffers(file, net, "expect.train.buffer.", rest);
 }
 
@@ -372,7 +372,7 @@ void check_model(const std::string& name, const Recipe& recipe) {
   Net plain{sma::Seed{1}};
   load_parameters(plain, file);
   const auto y = plain.train(x);
-  check_close("expect.logits", to_double(y.rows.data, y.count * classes), logits, tolerance<S>);
+  check_close("expect.logits", to_double(y.host().data, y.count * classes), logits, tolerance<S>);
   check_close("expect.loss", {sma::CrossEntropy::evaluate(y, targets).loss * share}, loss, tolerance<S>);
 
   Net net{sma::Seed{1}};

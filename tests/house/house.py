@@ -16,14 +16,14 @@ import sys
 
 LAYERS = {
     "base": [],
-    "device": ["base"],
+    "shards": ["base"],
+    "device": ["shards"],
     "ops": ["device"],
     "module": ["ops"],
     "modules": ["module"],
     "compose": ["modules"],
     "routing": ["compose"],
-    "shards": ["module"],
-    "network": ["compose", "module", "shards"],
+    "network": ["compose", "module"],
     "io": ["base"],
     "train": ["network", "io", "routing"],
     "seqboat": ["routing", "network", "train", "io"],

@@ -243,7 +243,7 @@ TEST_CASE("rows of the loss's gradient may stand apart, and may not be missing")
                        "sma::Network::backward: found null rows, expected 4 rows of the loss's gradient",
                        sma::Error);
   net.train(sma::Batch<float, 2>{});
-  CHECK(net.backward({nullptr, 0}).rows == 0);  // nothing is nothing
+  CHECK(net.backward({nullptr, 0}).count == 0);  // nothing is nothing
 }
 
 TEST_CASE("a temporary batch lives as long as backward needs it") {
@@ -306,7 +306,7 @@ struct MeanOfBatch {
     for (Index i = 0; i < s.rows; ++i)
       for (Index j = 0; j < 2; ++j) sums[j] += x(i, j);
     sums[2] = static_cast<S>(s.rows);
-    if (InInference || ctx.training()) ctx.all_reduce(sums, ctx.lane == Odd ? 4 : 3);
+    if (InInference || ctx.training()) ctx.shards().all_reduce(sums, ctx.shards().mine() == Odd ? 4 : 3);
     for (Index i = 0; i < s.rows; ++i)
       for (Index j = 0; j < 2; ++j) y(i, j) = x(i, j) - sums[j] / sums[2];
   }
@@ -328,7 +328,7 @@ TEST_CASE(
     sma::Network<MeanOfBatch<true>, sma::Eigen<float>> net(sma::Seed{1}, options);
     net.train(x);
     const char* words =
-        "ctx.all_reduce: found a pass in inference, whose shards run one by one, expected one in training";
+        "ctx.shards().all_reduce: found a pass in inference, whose shards run one by one, expected one in training";
     CHECK_THROWS_WITH_AS(net.infer(x), words, sma::Error);
     CHECK_THROWS_WITH_AS(net.infer(sma::Batch<float, 2>{3}), words,
                          sma::Error);  // whatever the number of shards

@@ -392,7 +392,7 @@ TEST_CASE(
   plain.set_parameters(net.parameters());
   const auto x = laws::random_input<decltype(net)>({6}, 2);
   const auto size = static_cast<std::size_t>(x.rows() * 4);
-  const auto copy = [&](const auto& y) { return std::vector<double>(y.rows.data, y.rows.data + size); };
+  const auto copy = [&](const auto& y) { return std::vector<double>(y.host().data, y.host().data + size); };
   const auto without = copy(plain.infer(x));
   CHECK(copy(net.infer(x)) == without);
 

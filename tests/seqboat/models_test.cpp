@@ -99,8 +99,8 @@ TEST_CASE("a classifier of pairs reads second, first, product and difference of 
   REQUIRE(documents.count == 6);
   std::vector<double> expected;
   for (Index pair = 0; pair < 3; ++pair) {
-    const double* first = documents.rows.row(2 * pair);
-    const double* second = documents.rows.row(2 * pair + 1);
+    const double* first = documents.host().row(2 * pair);
+    const double* second = documents.host().row(2 * pair + 1);
     std::vector<double> features(16);
     for (std::size_t c = 0; c < 4; ++c) {
       features[c] = second[c];
@@ -144,7 +144,7 @@ TEST_CASE("a classifier of pixels is x w + b and its position's code, layers, fi
     }
   const auto features = inner.infer(embedded);
   std::vector<double> expected;
-  for (Index q = 0; q < s.count; ++q) append_logits(net, features.rows.row(q), 4, expected);
+  for (Index q = 0; q < s.count; ++q) append_logits(net, features.host().row(q), 4, expected);
   laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");
 }
 
@@ -187,7 +187,7 @@ TEST_CASE(
   const auto features = body.infer(embedded);
   std::vector<double> expected;
   for (Index t = 0; t < x.rows(); ++t) {
-    const auto logits = linear(table, std::vector<double>(7), features.rows.row(t), 4);
+    const auto logits = linear(table, std::vector<double>(7), features.host().row(t), 4);
     expected.insert(expected.end(), logits.begin(), logits.end());
   }
   laws::check_close(laws::values_of(net.infer(x)), expected, 1e-12, "logits");

@@ -109,22 +109,23 @@ std::vector<S> random_values(std::size_t count, std::uint64_t seed) {
 
 /// Copies of a network's buffers in host memory.
 template <class N, class S>
-std::vector<S> host_copy(std::span<S> device) {
+std::vector<S> host_copy(N& net, std::span<S> device) {
   std::vector<S> host(device.size());
-  N::BackendType::download(host.data(), device.data(), device.size_bytes());
+  net.backend().download(host.data(), device.data(), device.size_bytes());
+  net.backend().wait();
   return host;
 }
 template <class N>
 std::vector<typename N::Scalar> parameters_of(N& net) {
-  return host_copy<N>(net.parameters());
+  return laws::host_copy(net, net.parameters());
 }
 template <class N>
 std::vector<typename N::Scalar> gradients_of(N& net) {
-  return host_copy<N>(net.gradients());
+  return laws::host_copy(net, net.gradients());
 }
 template <class N>
 std::vector<typename N::Scalar> buffers_of(N& net) {
-  return host_copy<N>(net.buffers());
+  return laws::host_copy(net, net.buffers());
 }
 
 /// All parameters and running statistics become generic numbers, so that no gradient is trivially zero: the initial value plus
@@ -245,7 +246,7 @@ std::vector<S> values_of(const sma::Rows<const S, Width>& rows) {
 }
 template <class S, Index Width>
 std::vector<S> values_of(const sma::Output<S, Width>& y) {
-  return {y.rows.data, y.rows.data + y.count * Width};
+  return values_of(y.host());
 }
 
 /// Everything that one training pass leaves behind.

@@ -13,16 +13,18 @@ constexpr Index kWidth = 3;
 template <class B, class T>
 struct OnBackend {
   sma::detail::DeviceBuffer<B, T> buffer;
-  explicit OnBackend(const std::vector<T>& host) : buffer(static_cast<Index>(host.size())) {
+  OnBackend(sma::Context<B>& ctx, const std::vector<T>& host)
+      : buffer(ctx.backend(), static_cast<Index>(host.size())) {
     buffer.upload(host.data(), static_cast<Index>(host.size()));
   }
   operator const T*() const { return buffer.data(); }  // NOLINT: implicit
 };
 
-template <class B, class T>
-std::vector<T> host_copy(const T* data, Index count) {
+template <class T, class B>
+std::vector<T> host_copy(sma::Context<B>& ctx, const T* data, Index count) {
   std::vector<T> host(static_cast<std::size_t>(count));
-  B::download(host.data(), data, host.size() * sizeof(T));
+  ctx.backend().download(host.data(), data, host.size() * sizeof(T));
+  ctx.wait();
   return host;
 }
 
@@ -68,29 +70,29 @@ void check_round_trip(const laws::Lengths& lengths, Index stride, double rate) {
   }
 
   sma::Context<B> ctx;
-  const OnBackend<B, S> values({x.values().begin(), x.values().end()});
-  const OnBackend<B, std::int32_t> device_offsets({shape.offsets, shape.offsets + shape.count + 1});
-  const OnBackend<B, sma::Position> device_positions({shape.positions, shape.positions + shape.rows});
-  const OnBackend<B, std::int32_t> device_ids({shape.ids, shape.ids + shape.rows});
-  const OnBackend<B, std::uint8_t> device_active(active);
+  const OnBackend<B, S> values(ctx, {x.values().begin(), x.values().end()});
+  const OnBackend<B, std::int32_t> device_offsets(ctx, {shape.offsets, shape.offsets + shape.count + 1});
+  const OnBackend<B, sma::Position> device_positions(ctx, {shape.positions, shape.positions + shape.rows});
+  const OnBackend<B, std::int32_t> device_ids(ctx, {shape.ids, shape.ids + shape.rows});
+  const OnBackend<B, std::uint8_t> device_active(ctx, active);
   const sma::Sequences s{shape.rows, shape.count, device_offsets, device_positions, device_ids};
   const auto selected = sma::select_active(ctx, s, device_active, stride);
   const Index count = selected.sequences.rows;
   REQUIRE(count == static_cast<Index>(rows.size()));
   CHECK(selected.sequences.count == x.count());
-  CHECK(host_copy<B>(selected.rows, count) == rows);
-  CHECK(host_copy<B>(selected.sequences.offsets, x.count() + 1) == offsets);
-  CHECK(host_copy<B>(selected.sequences.positions, count) == positions);
-  CHECK(host_copy<B>(selected.sequences.ids, count) == ids);
+  CHECK(host_copy(ctx, selected.rows, count) == rows);
+  CHECK(host_copy(ctx, selected.sequences.offsets, x.count() + 1) == offsets);
+  CHECK(host_copy(ctx, selected.sequences.positions, count) == positions);
+  CHECK(host_copy(ctx, selected.sequences.ids, count) == ids);
 
   const sma::Rows<const S, kWidth> in{values, x.rows()};
   const auto c = ctx.template keep_rows<kWidth>(count);
   const auto y = ctx.template keep_rows<kWidth>(x.rows());
   sma::compress(ctx, selected, in, c);
-  CHECK(host_copy<B, S>(c.data, count * kWidth) == compressed);
+  CHECK(host_copy<S>(ctx, c.data, count * kWidth) == compressed);
   ctx.launch(sma::ops::Fill<S>{y.data, y.rows * kWidth, S(17)});  // extract overwrites
   sma::extract(ctx, selected, sma::Rows<const S, kWidth>(c), y);
-  CHECK(host_copy<B, S>(y.data, y.rows * kWidth) == masked);
+  CHECK(host_copy<S>(ctx, y.data, y.rows * kWidth) == masked);
 }
 
 /// Column sums of whole numbers, which no order of summation rounds.
@@ -105,10 +107,10 @@ void check_column_sums(Index rows) {
     expected[static_cast<std::size_t>(i % kWidth)] += static_cast<S>(i % 7 - 2);
   }
   sma::Context<B> ctx;
-  const OnBackend<B, S> device(x);
-  const OnBackend<B, S> sums(std::vector<S>{1, 2, 3});
+  const OnBackend<B, S> device(ctx, x);
+  const OnBackend<B, S> sums(ctx, std::vector<S>{1, 2, 3});
   ctx.launch(sma::ops::ColumnSum<S, kWidth, Element>{rows, Element{{device, rows}}, sums.buffer.data()});
-  CHECK(host_copy<B, S>(sums, kWidth) == expected);
+  CHECK(host_copy<S>(ctx, sums, kWidth) == expected);
 }
 
 TEST_CASE_TEMPLATE("extract of compress is the mask times x", S, float, double) {

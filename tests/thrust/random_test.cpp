@@ -27,7 +27,8 @@ std::vector<double> drawn(std::uint64_t step, Index instance, Index column) {
   double* to = ctx.template scratch<double>(kCount);
   ctx.launch(Draw{ctx.random(instance, 3), column, to, kCount});
   std::vector<double> host(static_cast<std::size_t>(kCount));
-  B::download(host.data(), to, host.size() * sizeof(double));
+  ctx.backend().download(host.data(), to, host.size() * sizeof(double));
+  ctx.wait();
   return host;
 }
 

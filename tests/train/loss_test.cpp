@@ -79,7 +79,7 @@ TEST_CASE("logits that are not numbers are no right answer, and their loss says 
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   for (const auto& row :
        {std::array{kNan, 0.0, 1.0}, std::array{1.0, kNan, 0.0}, std::array{kNan, kNan, kNan}}) {
-    const sma::Output<double, 3> y{{row.data(), 1}, 1};
+    const sma::Output<double, 3> y{sma::Rows<const double, 3>{row.data(), 1}};
     for (const std::int32_t target : {0, 1, 2}) {
       const auto sum = sma::CrossEntropy::evaluate(y, Targets{target});
       CHECK(sum.correct == 0);
@@ -90,7 +90,7 @@ TEST_CASE("logits that are not numbers are no right answer, and their loss says 
 
 TEST_CASE("the loss stays finite where logits are far apart") {
   const std::array<double, 3> row{1e300, -1e300, 0};
-  const sma::Output<double, 3> y{{row.data(), 1}, 1};
+  const sma::Output<double, 3> y{sma::Rows<const double, 3>{row.data(), 1}};
   CHECK(sma::CrossEntropy::evaluate(y, Targets{0}).loss == 0);
   CHECK(sma::CrossEntropy::evaluate(y, Targets{1}).loss == 2e300);
 }

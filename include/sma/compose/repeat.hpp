@@ -154,15 +154,13 @@ struct Repeat {
                                           Rows<const S, output_width> dy, Rows<S, input_width> dx,
                                           Weights<Layer, S> w, Gradients<Repeat, S> g, Index i,
                                           saved_of<Layer, S>& saved) {
-    if constexpr (sums_gradients && C::sums_gradients) {
-      if (ctx.batch_gradients != nullptr) {
+    if constexpr (sums_gradients && C::Shards::sums_gradients) {
+      if (ctx.shards().sums_on_the_way()) {
         // All layers take the memory of the first, which is clear again when it has been summed.
         const Gradients<Layer, S> own = child<0>(g, 0);
         if (i == N - 1) ctx.launch(ops::Fill<S>{own.data, parameter_count<Layer>, S(0)});
-        S* batch = std::exchange(ctx.batch_gradients, nullptr);  // not for a Repeat inside
-        sma::backward<Layer>(ctx, s, x, dy, dx, w, own, saved);
-        ctx.batch_gradients = batch;
-        ctx.sum_gradients(own.data, child<0>(g, i).data, parameter_count<Layer>);
+        ctx.shards().sum_gradients(own.data, child<0>(g, i).data, parameter_count<Layer>,
+                                   [&] { sma::backward<Layer>(ctx, s, x, dy, dx, w, own, saved); });
         return;
       }
     }

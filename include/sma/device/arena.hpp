@@ -9,9 +9,9 @@
 
 namespace sma {
 
-/// Bump allocator over a backend's memory. `reset` makes one block of what was needed, so that a second pass of the same size
+/// Bump allocator over memory that a backend, or its HostMemory, gives; that must outlive it. `reset` makes one block of what was needed, so that a second pass of the same size
 /// allocates nothing.
-template <class Backend>
+template <class Memory>
 class Arena {
  public:
   struct Mark {
@@ -20,10 +20,14 @@ class Arena {
     std::size_t live = 0;  // bytes in all, without what blocks left over at their ends
   };
 
-  Arena() = default;
+  explicit Arena(Memory& memory) : memory_(&memory) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  Arena(Arena&& other) noexcept : blocks_(std::move(other.blocks_)), at_(other.at_) { other.blocks_.clear(); }
+  Arena(Arena&& other) noexcept
+      : memory_(other.memory_), blocks_(std::move(other.blocks_)), at_(other.at_), peak_(other.peak_) {
+    other.blocks_.clear();
+    other.at_ = {};
+  }
   Arena& operator=(Arena&&) = delete;
   ~Arena() { free_all(); }
 
@@ -42,7 +46,7 @@ class Arena {
     if (blocks_.size() > 1) {
       free_all();
       const std::size_t size = (peak_ + peak_ / 8 + kAlign - 1) & ~(kAlign - 1);
-      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
+      blocks_.push_back({static_cast<std::byte*>(memory_->allocate(size)), size});
     }
     at_ = {};
   }
@@ -52,7 +56,7 @@ class Arena {
     reset();
     if (capacity() >= bytes) return;
     free_all();
-    blocks_.push_back({static_cast<std::byte*>(Backend::allocate(bytes)), bytes});
+    blocks_.push_back({static_cast<std::byte*>(memory_->allocate(bytes)), bytes});
   }
 
   [[nodiscard]] std::size_t capacity() const {
@@ -77,24 +81,25 @@ class Arena {
       at_ = {at_.block + 1, 0, at_.live};
     if (at_.block == blocks_.size()) {
       const std::size_t size = std::max({bytes, kFirstBlock, capacity() / 2});
-      blocks_.push_back({static_cast<std::byte*>(Backend::allocate(size)), size});
+      blocks_.push_back({static_cast<std::byte*>(memory_->allocate(size)), size});
     }
     std::byte* here = blocks_[at_.block].data + at_.used;
     at_.used += bytes;
     at_.live += bytes;
     peak_ = std::max(peak_, at_.live);
 #ifdef SMA_POISON_FRESH_MEMORY
-    Backend::for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
+    memory_->for_each_index(static_cast<Index>(bytes),  // NaN, so that use before write shows
                             ops::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
 #endif
     return here;
   }
 
   void free_all() {
-    for (const Block& b : blocks_) Backend::deallocate(b.data);
+    for (const Block& b : blocks_) memory_->deallocate(b.data);
     blocks_.clear();
   }
 
+  Memory* memory_;
   std::vector<Block> blocks_;
   Mark at_;
   std::size_t peak_ = 0;

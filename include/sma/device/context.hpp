@@ -7,6 +7,8 @@
 #include <sma/device/arena.hpp>
 #include <sma/device/backend.hpp>
 #include <sma/device/finite.hpp>
+#include <sma/shards/shards.hpp>
+#include <memory>
 
 namespace sma {
 
@@ -39,7 +41,13 @@ class Context {
  public:
   using Backend = BackendType;
   using Scalar = typename Backend::Scalar;
-  using Reducer = typename Backend::Team::Reducer;
+  using Shards = sma::Shards<typename Backend::Team, Scalar>;
+
+  /// With a backend of its own.
+  Context() : own_backend_(std::make_unique<Backend>()), backend_(own_backend_.get()) {}
+  explicit Context(Backend& backend) : backend_(&backend) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
 
   /// Releases, at its end, the scratch memory taken since it was made.
   class Scope {
@@ -60,18 +68,26 @@ class Context {
   };
 
   StepSettings settings;
-  Reducer* reducer = nullptr;  // null: this shard is the whole batch
-  Index lane = 0;
+  ShardPlace<typename Backend::Team, Scalar> place;
   Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
-  /// Gradients of this shard, and the whole batch's, which lie alike. Null where the network sums over shards after the pass.
-  Scalar* own_gradients = nullptr;
-  Scalar* batch_gradients = nullptr;
   /// Scratch memory shared with shards that never run at the same time as this one; or null.
   Arena<Backend>* turns = nullptr;
   /// Who looks at the modules' outputs, or null.
   Watch* watch = nullptr;
 
+  /// Where kernels and copies go.
+  [[nodiscard]] Backend& backend() { return *backend_; }
+  /// Until all that was queued is done: what was downloaded can be read.
+  void wait() { backend_->wait(); }
+  /// A place in the queue, to wait for what stands before it.
+  [[nodiscard]] auto record() { return detail::record(*backend_); }
+  template <class Mark>
+  void wait(const Mark& mark) {
+    detail::wait_for(*backend_, mark);
+  }
+  /// This shard among the batch's.
+  [[nodiscard]] Shards shards() { return Shards(place); }
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }
   [[nodiscard]] Scope scope() { return Scope(*this, arena()); }
   /// A scope in which this shard meets no other: its scratch memory is what shards use in turn.
@@ -97,33 +113,18 @@ class Context {
     return {keep<Scalar>(rows * Width), rows, Width};
   }
 
+  /// Host memory until the pass is over, for what comes down while the host goes on.
+  template <class T>
+  T* host(Index count) {
+    return host_.template allocate<T>(count);
+  }
+
   /// f(0) .. f(extent-1) in any order, or the backend's own way to do the same. One function a kernel type, never part of its
   /// callers: whether a compiler joins a product and a sum into one rounding must not depend on who launches the kernel.
   template <class Kernel>
   SMA_NOINLINE void launch(const Kernel& kernel) {
     Launched<Context, Kernel>::note(*this, kernel);
     run(*this, kernel);
-  }
-
-  /// Not here: this network's shards do not meet, and some of them may have ended. See CoupledContext.
-  template <class T>
-  void all_reduce(T*, Index) {
-    static_assert(
-        shards_do_not_meet<Context, T>,
-        "ctx.all_reduce(data, count) requires a network whose shards meet: the module that calls it "
-        "has couples_batch = true and stands in the Children of whatever holds it");
-  }
-
-  /// Whether shards that meet can sum their gradients on the way, so that a part of a network needs no memory for those of another.
-  static constexpr bool sums_gradients =
-      requires(Reducer& r, Scalar* mine, Scalar* total) { r.sum_into(Index{}, mine, total, Index{}); };
-
-  /// Adds `count` gradients of every shard to the batch's gradients at `place`, given as this shard's memory for them, and clears
-  /// them. Every shard must call it.
-  void sum_gradients(Scalar* mine, const Scalar* place, Index count)
-    requires(sums_gradients)
-  {
-    reducer->sum_into(lane, mine, batch_gradients + (place - own_gradients), count);
   }
 
   /// The random numbers of module instance `instance` in this step; `use` tells apart several uses inside a module.
@@ -134,11 +135,13 @@ class Context {
   void reset() {
     keep_.reset();
     own_.reset();
+    host_.reset();
   }
   /// Forgets everything and makes as much room as `other` has.
   void match(const Context& other) {
     keep_.reserve(other.keep_.capacity());
     own_.reserve(other.own_.capacity());
+    host_.reserve(other.host_.capacity());
   }
   [[nodiscard]] std::size_t peak_bytes() const { return keep_.capacity() + own_.capacity(); }
   /// What `keep` has given since the pass began, and what scratch memory is taken now, that of `turns` included.
@@ -150,8 +153,12 @@ class Context {
  private:
   Arena<Backend>& arena() { return scratch_ == nullptr ? own_ : *scratch_; }
 
-  Arena<Backend> keep_;
-  Arena<Backend> own_;                 // scratch memory of this shard alone
+  std::unique_ptr<Backend> own_backend_;
+  Backend* backend_;
+  detail::HostMemory<Backend> host_memory_{*backend_};
+  Arena<Backend> keep_{*backend_};
+  Arena<Backend> own_{*backend_};  // scratch memory of this shard alone
+  Arena<detail::HostMemory<Backend>> host_{host_memory_};
   Arena<Backend>* scratch_ = nullptr;  // what scopes take from; null: own_
 };
 
@@ -159,14 +166,10 @@ class Context {
 template <class BackendType>
 class CoupledContext : public Context<BackendType> {
  public:
-  /// data[i] becomes the sum over all shards of the batch, the same in each. Every shard must call it, with any rows or none, and
-  /// with as many numbers as the others. Throws `Error` in inference, where shards run one by one.
-  void all_reduce(typename BackendType::Scalar* data, Index count) {
-    if (!this->training())
-      throw Error(
-          "ctx.all_reduce: found a pass in inference, whose shards run one by one, expected one in training");
-    if (this->reducer != nullptr) this->reducer->all_reduce(this->lane, data, count);
-  }
+  using Context<BackendType>::Context;
+  using Shards = CoupledShards<typename BackendType::Team, typename BackendType::Scalar>;
+
+  [[nodiscard]] Shards shards() { return Shards(this->place); }
 };
 
 }  // namespace sma

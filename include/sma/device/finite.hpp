@@ -35,16 +35,18 @@ struct Watch {
   Index row = -1;       // of the batch
   double value = 0;
 
-  /// Looks at a module's output, `width` numbers a row, in memory of Backend. Rows are named by s.ids.
+  /// Looks at a module's output, `width` numbers a row, in the backend's memory. Rows are named by s.ids.
   template <class Backend, class T>
-  SMA_NOINLINE void look(Index module, const Sequences& s, const T* data, Index rows, Index width,
+  SMA_NOINLINE void look(Backend& backend, Index module, const Sequences& s, const T* data, Index rows, Index width,
                          Index stride) {
     std::vector<T> row_data(static_cast<std::size_t>(width));
     for (Index r = 0; r < rows && instance < 0; ++r) {
-      Backend::download(row_data.data(), data + r * stride, row_data.size() * sizeof(T));
+      backend.download(row_data.data(), data + r * stride, row_data.size() * sizeof(T));
+      backend.wait();
       if (detail::all_finite(row_data.data(), width)) continue;
       std::int32_t id = 0;
-      Backend::download(&id, s.ids + r, sizeof(id));
+      backend.download(&id, s.ids + r, sizeof(id));
+      backend.wait();
       instance = module;
       row = id;
       for (const T element : row_data)

@@ -87,7 +87,7 @@ auto scope_of(C& ctx) {
 template <class C, class M, class S, class Out, Index Width>
 void observe(C& ctx, const Weights<M, S>& w, const Sequences& s, const Rows<Out, Width>& y) {
   if (ctx.watch != nullptr) [[unlikely]]
-    ctx.watch->template look<typename C::Backend>(w.instance, s, y.data, y.rows, Width, y.stride);
+    ctx.watch->look(ctx.backend(), w.instance, s, y.data, y.rows, Width, y.stride);
 }
 
 /// y = M(x), added to y's base where it has one. The watch sees y; where M changes the rows, whoever knows the new sequences shows it.

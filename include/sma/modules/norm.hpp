@@ -155,11 +155,11 @@ struct BatchNorm {
       ctx.launch(ops::ChannelMean<S, Width>{rows, own_mean});
       ctx.launch(ops::ColumnSums<S, Width, Deviation, Squared>{x.rows, Deviation{x, own_mean},
                                                                Squared{x, own_mean}, sums, sums + Width});
-      ctx.all_reduce(rows, 1 + Width);
+      ctx.shards().all_reduce(rows, 1 + Width);
       ctx.launch(ops::ChannelMean<S, Width>{rows, statistics.mean});
       ctx.launch(ops::Recentre<S, Width>{own_mean, statistics.mean, count, sums});
-      ctx.all_reduce(sums, 2 * Width);
-      const bool leader = ctx.lane == 0;
+      ctx.shards().all_reduce(sums, 2 * Width);
+      const bool leader = ctx.shards().mine() == 0;
       ctx.launch(ops::ChannelSpread<S, Width>{rows, sums, statistics, leader ? running_mean.data : nullptr,
                                               leader ? running_var.data : nullptr});
     } else {
@@ -192,7 +192,7 @@ struct BatchNorm {
       ctx.launch(ops::AddTo<S, Width>{sums, dbias.data});
       ctx.launch(ops::AddTo<S, Width>{sums + Width, dweight.data});
     }
-    ctx.all_reduce(sums, 2 * Width + 1);
+    ctx.shards().all_reduce(sums, 2 * Width + 1);
     if (dx)
       ctx.launch(ops::ChannelNormBackward<S, Width>{x, dy, dx.base, dx.rows, statistics,
                                                     w.or_null("weight"_p), sums});

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
+#include <memory>
 #include <sma/device/buffer.hpp>
 #include <sma/device/context.hpp>
 #include <sma/module/module.hpp>
@@ -28,6 +28,8 @@ namespace sma {
 ///
 /// The batch is cut into lanes of whole sequences, contiguous and of about equal cost; each lane runs alone in memory of its
 /// own and meets the others only where a module couples the batch. After warm-up nothing is allocated.
+/// A network can be moved, with its streams and what its last pass gave; what holds a reference to it (optimizers, trainers) goes on
+/// holding the old place.
 /// Throws `Error` for a token outside its vocabulary and for shapes that do not fit. `infer` throws `NotFinite` for NaN and infinity in
 /// the input or in what a module makes of it, and names the first module and row; in training these go through to the loss.
 template <class Declared, Backend B>
@@ -54,9 +56,29 @@ class Network {
   /// Sequences that must stay together in one lane.
   static constexpr Index sequence_group = Pass::sequence_group;
 
-  explicit Network(Seed seed, NetworkOptions options = {}) : store_(seed), pass_(options) {
+  /// `backend`: where it runs, and in which queue.
+  explicit Network(Seed seed, NetworkOptions options = {}, B backend = B())
+      : backend_(std::make_unique<B>(std::move(backend))),
+        store_(*backend_, seed),
+        pass_(std::make_unique<Pass>(*backend_, options)),
+        output_gradient_(*backend_),
+        trace_(*backend_) {
     settings_.seed = seed.value;
   }
+  Network(Network&&) noexcept = default;
+  Network& operator=(Network&& other) noexcept {
+    if (this != &other) {  // in this order, as memory goes back to the backend that gave it
+      std::destroy_at(this);
+      std::construct_at(this, std::move(other));
+    }
+    return *this;
+  }
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  ~Network() = default;
+
+  /// Memory and queue. `net.backend().wait()` returns when all that was asked of the network is done.
+  [[nodiscard]] B& backend() { return *backend_; }
 
   // Parameters.
 
@@ -76,7 +98,7 @@ class Network {
   /// f(0) .. f(count-1) in any order, cut among the network's threads; a kernel that has `part` is launched part by part.
   template <class F>
   void for_each_index(Index count, const F& f) {
-    pass_.for_each_index(count, f);
+    pass_->for_each_index(count, f);
   }
 
   // Settings.
@@ -92,7 +114,7 @@ class Network {
   Output<Scalar, output_width> infer(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
     settings_.mode = Mode::inference;
     const auto y = run_batch(x, trace);
-    if (!finite_) refuse_not_finite(x);
+    if (!pass_->finite) refuse_not_finite(x);
     return y;
   }
 
@@ -111,40 +133,36 @@ class Network {
     return train(Batch<Element, input_width>(x), trace);
   }
 
-  /// Back-propagates d loss / d output (rows of the last forward's output) and adds to `gradients()`; returns d loss / d input
-  /// (null for token inputs). Requires `train` just before: backward uses up what that kept.
-  Rows<const Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
+  /// Back-propagates d loss / d output (rows of the last forward's output, in host memory) and adds to `gradients()`; returns d loss /
+  /// d input (no rows for token inputs). Requires `train` just before: backward uses up what that kept.
+  Output<Scalar, input_width> backward(Rows<const Scalar, output_width> dy) {
     check_gradient(dy);
-    output_gradient_.grow(pass_.output_rows() * output_width);
+    output_gradient_.grow(pass_->output_rows() * output_width);
     if (dy.contiguous())
-      output_gradient_.upload(dy.data, pass_.output_rows() * output_width);
+      output_gradient_.upload(dy.data, pass_->output_rows() * output_width);
     else
       upload_rows(dy);
     constexpr bool wants_dx = !takes_tokens<Description>();
-    if constexpr (wants_dx) input_gradient_.grow(pass_.rows() * input_width);
-    pass_.run(couples, [&](Index lane, Index place) {
-      Lane& l = pass_.lane(lane);
-      pass_.take_turns(l, place);
-      pass_.zero_gradients(l);
-      pass_.backward(l, store_.all(),
+    Scalar* dx = wants_dx ? pass_->input_gradient() : nullptr;
+    pass_->run(couples, [&](Index lane, Index place) {
+      Lane& l = pass_->lane(lane);
+      pass_->take_turns(l, place);
+      pass_->zero_gradients(l);
+      pass_->backward(l, store_.all(),
                      {output_gradient_.data() + l.first_output * output_width, l.output_rows},
-                     wants_dx ? input_gradient_.data() : nullptr);
+                     dx);
     });
     kept_ = false;
-    pass_.finish(store_.gradients());
-    if constexpr (!wants_dx) return {};
-    if constexpr (!B::host_accessible) {
-      host_input_gradient_.resize(static_cast<std::size_t>(pass_.rows() * input_width));
-      input_gradient_.download(host_input_gradient_.data(), pass_.rows() * input_width);
-      return {host_input_gradient_.data(), pass_.rows(), input_width};
-    } else {
-      return {input_gradient_.data(), pass_.rows(), input_width};
-    }
+    pass_->finish(store_.gradients());
+    if constexpr (!wants_dx)
+      return {};
+    else
+      return pass_->input_gradient_output();
   }
 
   /// Forward in training, loss and backward of a packed batch in one go: a lane's memory is used again by the next lane of the same
   /// thread. Gradients add up. `loss(ctx, y, dy, targets, scale)` writes dy = scale * d loss / d y for its rows and
-  /// returns their LossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
+  /// returns their LossSum or PendingLossSum; `targets` holds one entry an output row. `loss.check(targets, output_width)`, where there is such a
   /// member, is called with all of them before anything runs.
   /// Auxiliary losses of routers, means over the batch's sequences, count as much as the loss does: times `scale` times the number of
   /// targets (of `loss.count(targets)`, where there is such a member). With scale = 1 / (targets of an update) micro-batches, and
@@ -155,28 +173,30 @@ class Network {
                      double scale) {
     settings_.mode = Mode::training;
     prepare(x);
-    if (static_cast<Index>(targets.size()) != pass_.output_rows())
+    if (static_cast<Index>(targets.size()) != pass_->output_rows())
       throw Error("sma::Network::accumulate: found " + std::to_string(targets.size()) +
-                  " targets, expected " + std::to_string(pass_.output_rows()));
+                  " targets, expected " + std::to_string(pass_->output_rows()));
     if constexpr (requires { loss.check(targets, output_width); }) loss.check(targets, output_width);
     StepSettings settings = settings_;
     settings.auxiliary_share = scale * static_cast<double>(counted(targets, loss));
-    pass_.run(couples, [&](Index lane, Index place) {
-      Lane& l = pass_.begin(lane, pass_.lane(couples ? lane : place), place, settings, store_.gradients());
-      pass_.forward(l, store_.all());
-      const Rows<const Scalar, output_width> y = pass_.output_of(l);
+    pass_->run(couples, [&](Index lane, Index place) {
+      Lane& l = pass_->begin(lane, pass_->lane(couples ? lane : place), place, settings, store_.gradients());
+      pass_->forward(l, store_.all());
+      const Rows<const Scalar, output_width> y = pass_->output_of(l);
       const auto dy = l.context.template keep_rows<output_width>(l.output_rows);
-      loss_sums_[static_cast<std::size_t>(lane)] = loss(
+      const auto sums = loss(
           l.context, y, dy,
           targets.subspan(static_cast<std::size_t>(l.first_output), static_cast<std::size_t>(l.output_rows)),
           static_cast<Scalar>(scale));
-      pass_.zero_gradients(l);
-      pass_.backward(l, store_.all(), dy, nullptr);
+      pass_->zero_gradients(l);
+      pass_->backward(l, store_.all(), dy, nullptr);
+      l.context.wait();  // with everything in the queue
+      loss_sums_[static_cast<std::size_t>(lane)] = static_cast<LossSum>(sums);
     });
-    pass_.finish(store_.gradients());
-    if constexpr (!couples) pass_.level_workers();
+    pass_->finish(store_.gradients());
+    if constexpr (!couples) pass_->level_workers();
     LossSum total;
-    for (Index lane = 0; lane < pass_.lanes(); ++lane) {
+    for (Index lane = 0; lane < pass_->lanes(); ++lane) {
       total.loss += loss_sums_[static_cast<std::size_t>(lane)].loss * scale;
       total.correct += loss_sums_[static_cast<std::size_t>(lane)].correct;
       total.counted += loss_sums_[static_cast<std::size_t>(lane)].counted;
@@ -193,10 +213,10 @@ class Network {
                        metric_values()[static_cast<std::size_t>(entry.offset + i)]});
     return out;
   }
-  [[nodiscard]] std::span<const double> metric_values() const { return pass_.metrics(); }
+  [[nodiscard]] std::span<const double> metric_values() const { return pass_->metrics(); }
 
   /// Bytes of activations, saved state and workspace held for reuse.
-  [[nodiscard]] std::size_t workspace_bytes() const { return pass_.workspace_bytes(); }
+  [[nodiscard]] std::size_t workspace_bytes() const { return pass_->workspace_bytes(); }
 
   // Streaming.
 
@@ -217,7 +237,7 @@ class Network {
     requires(B::host_accessible)
   {
     check_tokens(x.data(), 1);
-    stream.step(this, settings_, store_.all(), x.data(), y.data());
+    stream.step(pass_.get(), settings_, store_.all(), x.data(), y.data());
   }
 
  private:
@@ -226,10 +246,10 @@ class Network {
   void prepare(const Batch<Element, input_width>& x) {
     kept_ = false;
     check_tokens(x.values().data(), static_cast<Index>(x.values().size()));
-    pass_.prepare(x);
-    settings_.batch_sequences = std::max<Index>(pass_.sequences(), 1);
-    loss_sums_.resize(static_cast<std::size_t>(pass_.most_lanes()));
-    pass_.clear_metrics();
+    pass_->prepare(x);
+    settings_.batch_sequences = std::max<Index>(pass_->sequences(), 1);
+    loss_sums_.resize(static_cast<std::size_t>(pass_->most_lanes()));
+    pass_->clear_metrics();
   }
 
   [[nodiscard]] bool trains() const { return settings_.mode == Mode::training; }
@@ -243,27 +263,22 @@ class Network {
       trace_.grow(x.rows() * trace_width);
       trace_.fill(Scalar(0));
     }
-    finite_ = true;
-    pass_.run(couples && trains(), [&](Index lane, Index place) {
-      Lane& l = pass_.begin(lane, pass_.lane(lane), place, settings_, store_.gradients());
+    pass_->finite = true;
+    pass_->run(couples && trains(), [&](Index lane, Index place) {
+      Lane& l = pass_->begin(lane, pass_->lane(lane), place, settings_, store_.gradients());
       l.context.trace = trace.empty() ? nullptr : trace_.data();
-      pass_.forward(l, store_.all());
-      if (B::host_accessible && !trains() && !pass_.is_finite(l)) finite_ = false;
+      pass_->forward(l, store_.all());
+      if (B::host_accessible && !trains() && !pass_->is_finite(l)) pass_->finite = false;
     });
     kept_ = trains();
-    pass_.finish(nullptr);
-    const Index rows = pass_.output_rows();
-    const Scalar* host = pass_.output().data();
-    if constexpr (!B::host_accessible) {
-      host_output_.resize(static_cast<std::size_t>(rows * output_width));
-      pass_.output().download(host_output_.data(), rows * output_width);
-      host = host_output_.data();
-      if (!trains())
-        finite_ = detail::all_finite(host, rows * output_width) &&
-                  (takes_tokens<Description>() || all_finite_input(x));
+    pass_->finish(nullptr);
+    if constexpr (!B::host_accessible)
+      if (!trains()) pass_->finite = all_finite_input(x) && pass_->is_finite_output();
+    if (!trace.empty()) {
+      trace_.download(trace.data(), x.rows() * trace_width);
+      backend_->wait();
     }
-    if (!trace.empty()) trace_.download(trace.data(), x.rows() * trace_width);
-    return {{host, rows, output_width}, rows};
+    return pass_->output();
   }
 
   static bool all_finite_input([[maybe_unused]] const Batch<Element, input_width>& x) {
@@ -277,10 +292,10 @@ class Network {
   [[noreturn]] SMA_NOINLINE void refuse_not_finite(const Batch<Element, input_width>& x) {
     if constexpr (!takes_tokens<Description>())
       detail::refuse_input(x.sequences(), x.values().data(), input_width);
-    std::vector<Watch> watches(static_cast<std::size_t>(pass_.most_lanes()));
+    std::vector<Watch> watches(static_cast<std::size_t>(pass_->most_lanes()));
     const auto look = [&](bool on) {
-      for (Index lane = 0; lane < pass_.most_lanes(); ++lane)
-        pass_.lane(lane).context.watch = on ? &watches[static_cast<std::size_t>(lane)] : nullptr;
+      for (Index lane = 0; lane < pass_->most_lanes(); ++lane)
+        pass_->lane(lane).context.watch = on ? &watches[static_cast<std::size_t>(lane)] : nullptr;
     };
     try {
       look(true);
@@ -314,7 +329,7 @@ class Network {
   }
 
   void check_gradient(Rows<const Scalar, output_width> dy) const {
-    const Index expected = pass_.output_rows();
+    const Index expected = pass_->output_rows();
     if (!kept_) throw Error("sma::Network::backward: expected train just before, found none");
     if (dy.rows != expected)
       throw Error("sma::Network::backward: found " + std::to_string(dy.rows) + " rows, expected " +
@@ -330,17 +345,14 @@ class Network {
   }
 
   StepSettings settings_;
+  std::unique_ptr<B> backend_;
   Store store_;
-  Pass pass_;
+  std::unique_ptr<Pass> pass_;
   std::vector<LossSum> loss_sums_;                   // (lanes)
   bool kept_ = false;                                // the last pass was `train`
   detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
-  detail::DeviceBuffer<B, Scalar> input_gradient_;   // (rows, input_width)
   detail::DeviceBuffer<B, Scalar> trace_;            // (rows, trace_width)
-  std::vector<Scalar> host_output_;
-  std::vector<Scalar> host_input_gradient_;
   Batch<Element, input_width> temporary_;
-  std::atomic<bool> finite_{true};  // input and output of the last pass in inference
 };
 
 }  // namespace sma

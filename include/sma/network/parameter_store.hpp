@@ -19,7 +19,8 @@ class ParameterStore {
   static constexpr Index buffers = extent_of<Description>.buffers;
 
   /// With initial values.
-  explicit ParameterStore(Seed seed) : weights_(parameters), gradients_(parameters), buffers_(buffers) {
+  ParameterStore(B& backend, Seed seed)
+      : weights_(backend, parameters), gradients_(backend, parameters), buffers_(backend, buffers) {
     std::vector<Scalar> w(static_cast<std::size_t>(parameters));
     std::vector<Scalar> b(static_cast<std::size_t>(buffers));
     initialize<Description>(w.data(), b.data(), seed.value);

@@ -1,15 +1,17 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <sma/base/error.hpp>
 #include <sma/device/buffer.hpp>
 #include <sma/device/context.hpp>
 #include <sma/module/module.hpp>
 #include <sma/network/options.hpp>
+#include <sma/network/unsummed.hpp>
+#include <sma/ops/finite.hpp>
 #include <sma/ops/sums.hpp>
 #include <sma/shards/lane_cut.hpp>
-#include <sma/shards/unsummed.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +29,48 @@ SMA_NOINLINE void level_arenas(std::span<Arena<Backend>> arenas, Index used) {
   }
   for (auto& arena : arenas.first(static_cast<std::size_t>(used))) arena.reserve(largest);
 }
+
+/// What a pass leaves in the backend's memory, and its copy in host memory once somebody asks.
+template <class B, class T>
+class Result {
+ public:
+  explicit Result(B& backend) : backend_(&backend), device_(backend) {}
+
+  /// Makes room for `count` numbers, which are to be written.
+  void begin(Index count) {
+    device_.grow(count);
+    count_ = count;
+    fetched_ = false;
+  }
+  [[nodiscard]] T* data() const { return device_.data(); }
+  [[nodiscard]] Index count() const { return count_; }
+
+  template <Index Width>
+  [[nodiscard]] Output<T, Width> rows() {
+    const Rows<const T, Width> rows{device_.data(), count_ / Width};
+    if constexpr (B::host_accessible)
+      return Output<T, Width>(rows);
+    else
+      return Output<T, Width>(rows, this, [](void* self) { return static_cast<Result*>(self)->fetch(); });
+  }
+
+ private:
+  const T* fetch() {
+    if (!fetched_) {
+      host_.resize(static_cast<std::size_t>(count_));
+      device_.download(host_.data(), count_);
+      backend_->wait();
+      fetched_ = true;
+    }
+    return host_.data();
+  }
+
+  B* backend_;
+  DeviceBuffer<B, T> device_;
+  Index count_ = 0;
+  bool fetched_ = false;
+  std::vector<T> host_;
+};
 
 /// f from `first` on.
 template <class F>
@@ -54,6 +98,8 @@ class Pass {
   static constexpr Index sequence_group = std::max<Index>(1, sequences_per_output<Description>());
 
   struct Lane {
+    explicit Lane(B& backend) : context(backend), device_offsets(backend) {}
+
     Ctx context;
     saved_of<Description, Scalar> saved;
     std::vector<std::int32_t> offsets;
@@ -65,17 +111,23 @@ class Pass {
     Index output_rows = 0;
   };
 
-  explicit Pass(NetworkOptions options)
-      : options_(fitted(options)),
+  Pass(B& backend, NetworkOptions options)
+      : backend_(backend),
+        options_(fitted(options)),
         team_(options_.threads, options_.lanes),
-        lane_gradients_(decltype(lane_gradients_)::unset(options_.lanes * parameter_count)),
+        lane_gradients_(decltype(lane_gradients_)::unset(backend, options_.lanes * parameter_count)),
         metrics_(static_cast<std::size_t>(metric_count)),
-        lane_metrics_(options_.lanes * metric_count),
-        lanes_(static_cast<std::size_t>(options_.lanes)),
-        scratch_(static_cast<std::size_t>(options_.lanes)) {
+        lane_metrics_(backend, options_.lanes * metric_count),
+        lanes_(static_cast<std::size_t>(options_.lanes)) {
     append_unsummed<Description>(0, unsummed_);
-    for (auto& lane : lanes_) lane = std::make_unique<Lane>();
+    scratch_.reserve(lanes_.size());
+    for (auto& lane : lanes_) {
+      lane = std::make_unique<Lane>(backend);
+      scratch_.emplace_back(backend);
+    }
   }
+
+  std::atomic<bool> finite{true};  // input and output of the last pass in inference
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index output_rows() const { return output_rows_; }
@@ -83,11 +135,25 @@ class Pass {
   [[nodiscard]] Index lanes() const { return cut_.lanes(); }
   [[nodiscard]] Index most_lanes() const { return options_.lanes; }
   [[nodiscard]] Lane& lane(Index i) { return *lanes_[static_cast<std::size_t>(i)]; }
-  /// What modules reported, summed over the batch.
-  [[nodiscard]] std::span<const double> metrics() const { return metrics_; }
-  void clear_metrics() { std::fill(metrics_.begin(), metrics_.end(), 0.0); }
-  /// (output rows, output_width), in the backend's memory.
-  [[nodiscard]] const DeviceBuffer<B, Scalar>& output() const { return output_; }
+  /// What modules reported in the last pass, summed over the batch: waits for it when it is first asked.
+  [[nodiscard]] std::span<const double> metrics() {
+    if (reports_ > 0) sum_metrics();
+    return metrics_;
+  }
+  void clear_metrics() {
+    std::fill(metrics_.begin(), metrics_.end(), 0.0);
+    reports_ = 0;
+  }
+  /// (output rows, output_width).
+  [[nodiscard]] Output<Scalar, output_width> output() { return output_.template rows<output_width>(); }
+  /// (rows, input_width), with room made for it.
+  [[nodiscard]] Scalar* input_gradient() {
+    input_gradient_.begin(rows_ * input_width);
+    return input_gradient_.data();
+  }
+  [[nodiscard]] Output<Scalar, input_width> input_gradient_output() {
+    return input_gradient_.template rows<input_width>();
+  }
   /// A lane's rows of it.
   [[nodiscard]] Rows<Scalar, output_width> output_of(const Lane& l) const {
     return {output_.data() + l.first_output * output_width, l.output_rows};
@@ -98,6 +164,17 @@ class Pass {
     if constexpr (!takes_tokens<Description>())
       if (!detail::all_finite(l.x.data, l.x.rows * input_width)) return false;
     return detail::all_finite(output_of(l).data, l.output_rows * output_width);
+  }
+
+  /// Whether the whole output is, wherever it lies.
+  [[nodiscard]] bool is_finite_output() {
+    finite_parts_.grow(kFiniteParts);
+    ops::FiniteParts<Scalar> parts{output_.data(), output_.count(), kFiniteParts, finite_parts_.data()};
+    backend_.for_each_index(parts.extent(), parts);
+    std::vector<std::uint8_t> host(static_cast<std::size_t>(kFiniteParts));
+    finite_parts_.download(host.data(), kFiniteParts);
+    backend_.wait();
+    return std::find(host.begin(), host.end(), 0) == host.end();
   }
 
   [[nodiscard]] std::size_t workspace_bytes() const {
@@ -116,7 +193,7 @@ class Pass {
     host_ = x.sequences();
     constexpr Index per_output = sequences_per_output<Description>();
     output_rows_ = per_output == 0 ? rows_ : host_.count / sequence_group;
-    output_.grow(output_rows_ * output_width);
+    output_.begin(output_rows_ * output_width);
     if constexpr (B::host_accessible) {
       device_ = host_;
       input_ = x.view().data;
@@ -143,7 +220,7 @@ class Pass {
       if constexpr (requires { f.part(begin, size); })
         lanes_[static_cast<std::size_t>(part)]->context.launch(f.part(begin, size));
       else
-        B::for_each_index(size, From<F>{f, begin});
+        backend_.for_each_index(size, From<F>{f, begin});
     });
   }
 
@@ -200,13 +277,12 @@ class Pass {
     l.first_output = per_output == 0 ? first_row : first / std::max<Index>(per_output, 1);
     l.output_rows = per_output == 0 ? l.sequences.rows : (last - first) / std::max<Index>(per_output, 1);
     l.context.settings = settings;
-    l.context.reducer = team_.reducer(cut_.lanes());
-    l.context.lane = lane;
+    l.context.place = {lane, team_.reducer(cut_.lanes()), settings.mode == Mode::training,
+                       lane_gradients_.data() + lane * parameter_count,
+                       sums_on_the_way() ? gradients : nullptr};
     take_turns(l, place);
     l.context.trace = nullptr;
     l.context.trace_columns = extent_of<Description>.trace;
-    l.context.own_gradients = lane_gradients_.data() + lane * parameter_count;
-    l.context.batch_gradients = sums_on_the_way() ? gradients : nullptr;
     l.context.reset();
     return l;
   }
@@ -221,7 +297,7 @@ class Pass {
 
   SMA_NOINLINE void zero_gradients(Lane& l) {
     for_each_left([&](Index begin, Index count) {
-      l.context.launch(ops::Fill<Scalar>{l.context.own_gradients + begin, count, Scalar(0)});
+      l.context.launch(ops::Fill<Scalar>{l.context.place.own_gradients + begin, count, Scalar(0)});
     });
   }
 
@@ -229,7 +305,7 @@ class Pass {
                              Scalar* input_gradient) {
     auto scope = scope_of<Description>(l.context);
     w.metric_data = metrics_of_lane(l);
-    const Gradients<Description, Scalar> g{l.context.own_gradients};
+    const Gradients<Description, Scalar> g{l.context.place.own_gradients};
     Rows<Element, input_width> dx;
     if constexpr (!takes_tokens<Description>())
       if (input_gradient != nullptr) dx = {input_gradient + l.first_row * input_width, l.sequences.rows};
@@ -238,15 +314,7 @@ class Pass {
 
   /// Sums what the lanes left, in lane order; gradients unless null.
   SMA_NOINLINE void finish(Scalar* gradients) {
-    if (metric_count > 0) {
-      host_metrics_.resize(static_cast<std::size_t>(cut_.lanes() * metric_count));
-      lane_metrics_.download(host_metrics_.data(), cut_.lanes() * metric_count);
-      std::fill(metrics_.begin(), metrics_.end(), 0.0);
-      for (Index lane = 0; lane < cut_.lanes(); ++lane)
-        for (Index i = 0; i < metric_count; ++i)
-          metrics_[static_cast<std::size_t>(i)] +=
-              host_metrics_[static_cast<std::size_t>(lane * metric_count + i)];
-    }
+    reports_ = cut_.lanes();
     if (gradients == nullptr) return;
     for_each_left([&](Index begin, Index count) {
       for_each_index(count, ops::SumLanes<Scalar>{lane_gradients_.data() + begin, cut_.lanes(),
@@ -258,13 +326,27 @@ class Pass {
   void take_turns(Lane& l, Index place) { l.context.turns = &scratch_[static_cast<std::size_t>(place)]; }
 
  private:
+  static constexpr Index kFiniteParts = 4096;
+
+  SMA_NOINLINE void sum_metrics() {
+    host_metrics_.resize(static_cast<std::size_t>(reports_ * metric_count));
+    lane_metrics_.download(host_metrics_.data(), reports_ * metric_count);
+    backend_.wait();
+    std::fill(metrics_.begin(), metrics_.end(), 0.0);
+    for (Index lane = 0; lane < reports_; ++lane)
+      for (Index i = 0; i < metric_count; ++i)
+        metrics_[static_cast<std::size_t>(i)] +=
+            host_metrics_[static_cast<std::size_t>(lane * metric_count + i)];
+    reports_ = 0;
+  }
+
   /// Where a lane's modules report.
   [[nodiscard]] double* metrics_of_lane(const Lane& l) const {
-    return lane_metrics_.data() + l.context.lane * metric_count;
+    return lane_metrics_.data() + l.context.place.number * metric_count;
   }
 
   /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
-  [[nodiscard]] bool sums_on_the_way() const { return couples && Ctx::sums_gradients && cut_.lanes() > 1; }
+  [[nodiscard]] bool sums_on_the_way() const { return couples && Ctx::Shards::sums_gradients && cut_.lanes() > 1; }
   /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.
   template <class F>
   void for_each_left(const F& f) const {
@@ -281,11 +363,13 @@ class Pass {
     return options;
   }
 
+  B& backend_;
   NetworkOptions options_;
   typename B::Team team_;
   DeviceBuffer<B, Scalar> lane_gradients_;  // (lanes, parameters)
   std::vector<ParameterRange> unsummed_;
-  std::vector<double> metrics_;           // (metrics)
+  std::vector<double> metrics_;           // (metrics), of the lanes that have been asked for
+  Index reports_ = 0;                     // lanes whose metrics have not been
   DeviceBuffer<B, double> lane_metrics_;  // (lanes, metrics)
   std::vector<double> host_metrics_;
   std::vector<std::unique_ptr<Lane>> lanes_;
@@ -296,10 +380,12 @@ class Pass {
   Sequences host_;
   Sequences device_;
   const Element* input_ = nullptr;
-  DeviceBuffer<B, Scalar> output_;  // (output rows, output_width)
-  DeviceBuffer<B, Element> device_input_;
-  DeviceBuffer<B, Position> device_positions_;
-  DeviceBuffer<B, std::int32_t> device_ids_;
+  Result<B, Scalar> output_{backend_};          // (output rows, output_width)
+  Result<B, Scalar> input_gradient_{backend_};  // (rows, input_width)
+  DeviceBuffer<B, std::uint8_t> finite_parts_{backend_};
+  DeviceBuffer<B, Element> device_input_{backend_};
+  DeviceBuffer<B, Position> device_positions_{backend_};
+  DeviceBuffer<B, std::int32_t> device_ids_{backend_};
 };
 
 }  // namespace sma::detail

@@ -204,13 +204,20 @@ struct Router {
   static void forward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Target<S, output_width> y,
                       Weights<Router, S> w, Saved<S>& saved) {
     saved.made = BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved.configurator);
+    std::array<Counting, sizeof...(Branches)> counted;
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      counted[N] = count_active(ctx, s, saved.made.active + N, branches);
+    });
+    const auto counts = ctx.record();
+    // What needs no count runs while the counts come.
     observe(ctx, child<"configurator">(w), s, Rows<S, branches>{saved.made.weight, s.rows});
     const bool sets = !y.base && first_branch < branches;  // the first branch writes every row
     if (y.base && !y.in_place()) ctx.launch(ops::CopyRows<S, output_width>{y.base, y.rows});
     if (!y.base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y.rows});
+    ctx.wait(counts);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      const Selection selected = select_active(ctx, s, saved.made.active + N, branches);
+      const Selection selected = list_active(ctx, s, counted[N]);
       const Index rows = selected.sequences.rows;
       const auto in = ctx.template scratch_rows<input_width>(rows);
       const auto out = ctx.template keep_rows<output_width>(rows);

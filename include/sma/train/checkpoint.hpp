@@ -57,9 +57,10 @@ inline void add_origin(SafetensorsWriter& file) {
 /// A copy in host memory of a buffer of the network's or its optimizer's, such as `net.parameters()`, which may live in another
 /// memory. PyTorch: `tensor.cpu()`.
 template <class Net>
-std::vector<typename Net::Scalar> host_copy(std::span<typename Net::Scalar> device) {
+std::vector<typename Net::Scalar> host_copy(Net& net, std::span<typename Net::Scalar> device) {
   std::vector<typename Net::Scalar> host(device.size());
-  if (!host.empty()) Net::BackendType::download(host.data(), device.data(), device.size_bytes());
+  if (!host.empty()) net.backend().download(host.data(), device.data(), device.size_bytes());
+  net.backend().wait();
   return host;
 }
 
@@ -185,8 +186,8 @@ SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTens
 template <class Net>
 SMA_NOINLINE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
   using Description = typename Net::description;
-  return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy<Net>(net.parameters()),
-          host_copy<Net>(net.buffers())};
+  return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy(net, net.parameters()),
+          host_copy(net, net.buffers())};
 }
 
 }  // namespace detail
@@ -214,8 +215,8 @@ void load_weights(Net& net, const std::string& path) {
 /// training state alone.
 template <class Net, class Optimizer>
 void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state, const std::string& path) {
-  const detail::HostMoments<typename Net::Scalar> moments{host_copy<Net>(optimizer.first_moment()),
-                                                          host_copy<Net>(optimizer.second_moment())};
+  const detail::HostMoments<typename Net::Scalar> moments{host_copy(net, optimizer.first_moment()),
+                                                          host_copy(net, optimizer.second_moment())};
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
 
@@ -234,8 +235,8 @@ TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string&
   check(state);
   net.set_parameters(host.parameters);
   net.set_buffers(host.buffers);
-  Net::BackendType::upload(optimizer.first_moment().data(), moments.first.data(), count * sizeof(S));
-  Net::BackendType::upload(optimizer.second_moment().data(), moments.second.data(), count * sizeof(S));
+  net.backend().upload(optimizer.first_moment().data(), moments.first.data(), count * sizeof(S));
+  net.backend().upload(optimizer.second_moment().data(), moments.second.data(), count * sizeof(S));
   optimizer.set_steps(state.step);
   return state;
 }

@@ -35,11 +35,11 @@ struct CrossEntropy {
   }
 
   template <class C, class S, Index Classes>
-  LossSum operator()(C& ctx, Rows<const S, Classes> y, Rows<S, Classes> dy,
+  PendingLossSum operator()(C& ctx, Rows<const S, Classes> y, Rows<S, Classes> dy,
                      std::span<const std::int32_t> targets, S scale) const {
     auto scope = ctx.scope();
     auto* device_targets = ctx.template scratch<std::int32_t>(y.rows);
-    C::Backend::upload(device_targets, targets.data(), targets.size_bytes());
+    ctx.backend().upload(device_targets, targets.data(), targets.size_bytes());
     auto* losses = ctx.template scratch<double>(y.rows);
     auto* correct = ctx.template scratch<double>(y.rows);
     auto* sums = ctx.template scratch<double>(2);
@@ -47,9 +47,9 @@ struct CrossEntropy {
                                                 ignored.has_value(), ignored.value_or(0)});
     ctx.launch(ops::OrderedSum{losses, y.rows, sums});
     ctx.launch(ops::OrderedSum{correct, y.rows, sums + 1});
-    double host[2];
-    C::Backend::download(host, sums, sizeof(host));
-    return {host[0], host[1], static_cast<double>(count(targets))};
+    auto* host = ctx.template host<double>(2);
+    ctx.backend().download(host, sums, 2 * sizeof(double));
+    return PendingLossSum{host, static_cast<double>(count(targets))};
   }
 
   /// The sums over rows in host memory, one target a row, without gradient. Throws `Error` for another number of targets too.
@@ -65,10 +65,11 @@ struct CrossEntropy {
                   " targets, expected " + std::to_string(y.count) + ", one an output row");
     loss.check(targets, Classes);
     LossSum total;
+    const Rows<const S, Classes> rows = y.host();
     for (Index i = 0; i < y.count; ++i) {
       double row_loss = 0;
       double correct = 0;
-      const Rows<const S, Classes> row{y.rows.row(i), 1};
+      const Rows<const S, Classes> row{rows.row(i), 1};
       ops::CrossEntropyRow<S, Classes>{row,
                                        {},
                                        &targets[static_cast<std::size_t>(i)],

@@ -44,9 +44,9 @@ class Adam {
   explicit Adam(Net& net, AdamOptions options = {})
       : net_(net),
         options_(options),
-        first_(Net::parameter_count),
-        second_(Net::parameter_count),
-        partial_(kChunks) {}
+        first_(net.backend(), Net::parameter_count),
+        second_(net.backend(), Net::parameter_count),
+        partial_(net.backend(), kChunks) {}
 
   /// Euclidean norm of the network's accumulated gradient.
   [[nodiscard]] double gradient_norm() {
@@ -54,6 +54,7 @@ class Adam {
                                                              kChunks, partial_.data()});
     std::array<double, kChunks> host;
     partial_.download(host.data(), kChunks);
+    net_.backend().wait();
     double total = 0;
     for (const double x : host) total += x;
     return std::sqrt(total);

@@ -5,7 +5,7 @@
 /// before the compiler's own, which may hold an older Thrust.
 ///
 /// A kernel runs in its plain form, one index a thread, but for
-///   compress.hpp     CountActive, ScanOffsets, ListActive: scan and copy_if over rows, not a thread a sequence; ExtractRows
+///   compress.hpp     CountActive, ScanOffsets, ListActive: scans over rows, not a thread a sequence; ExtractRows
 ///   sums.hpp         ColumnSum, OrderedSum: blocks of rows
 ///   auxiliary.hpp    RouterMetrics: a thread a sequence
 ///   attention.hpp    AttentionBackward: the bias table's gradient by blocks of queries

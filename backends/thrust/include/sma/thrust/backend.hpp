@@ -47,32 +47,35 @@ inline namespace SMA_ISA {
 /// as many threads as the system has (omp: OMP_NUM_THREADS). Results do not depend on how many they are.
 /// Networks do not stream yet: `Network::step` requires a backend whose memory the host can reach.
 template <class System, class ScalarType>
-struct Thrust {
+class Thrust : public detail::ThrustSystem<System> {
+  using Queue = detail::ThrustSystem<System>;
+
+ public:
   using Scalar = ScalarType;
   using Team = detail::OneLaneTeam;
   static constexpr bool host_accessible = false;
 
-  /// How Thrust's algorithms are called: `thrust::inclusive_scan(B::policy(), ...)`.
-  static auto policy() { return detail::ThrustSystem<System>::policy(); }
+  /// With cuda: `Thrust()`, a stream of its own, or `Thrust(stream)`, the user's, which must outlive it. `policy()` is how Thrust's
+  /// algorithms are called, `thrust::inclusive_scan(ctx.backend().policy(), ...)`, and `stream()` how CUDA's are.
+  using Queue::Queue;
 
   /// Throws std::bad_alloc.
   static void* allocate(std::size_t bytes) {
-    void* data = ::thrust::raw_pointer_cast(::thrust::malloc(policy(), bytes));
+    void* data = Queue::allocate(bytes);
     if (data == nullptr && bytes > 0) throw std::bad_alloc();
     return data;
   }
-  static void deallocate(void* data) { ::thrust::free(policy(), data); }
-  static void upload(void* to, const void* from, std::size_t bytes) {
-    if (bytes > 0) detail::ThrustSystem<System>::copy_in(to, from, bytes);
+  void upload(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) Queue::upload(to, from, bytes);
   }
-  static void download(void* to, const void* from, std::size_t bytes) {
-    if (bytes > 0) detail::ThrustSystem<System>::copy_out(to, from, bytes);
+  void download(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) Queue::download(to, from, bytes);
   }
 
   template <class F>
-  static void for_each_index(Index count, const F& f) {
+  void for_each_index(Index count, const F& f) {
     const ::thrust::counting_iterator<Index> first(0);
-    if (count > 0) ::thrust::for_each(policy(), first, first + count, f);
+    if (count > 0) ::thrust::for_each(this->policy(), first, first + count, f);
   }
 };
 

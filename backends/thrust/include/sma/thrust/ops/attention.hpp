@@ -41,7 +41,7 @@ template <class System, class S, class T, class Problem>
 void run(Context<Thrust<System, S>>& ctx, const ops::AttentionBackward<T, Problem>& k) {
   ops::AttentionBackward<T, Problem> rows = k;
   rows.dtable = nullptr;
-  Thrust<System, S>::for_each_index(rows.extent(), rows);
+  ctx.backend().for_each_index(rows.extent(), rows);
   if constexpr (Problem::has_bias) {
     if (k.dtable == nullptr) return;
     constexpr Index size = ops::TableBlocks<T, Problem>::table_size;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <thrust/copy.h>
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/iterator/transform_iterator.h>
 #include <thrust/scan.h>
@@ -34,46 +33,54 @@ struct CountFromRanks {
   SMA_HD std::int32_t before(Index t) const { return t > 0 ? ranks[t - 1] : 0; }
 };
 
-/// Positions and ids of the listed rows.
-struct NameRows {
-  Sequences s;
-  const std::int32_t* rows;
-  Index count;
-  Position* positions;
-  std::int32_t* ids;
-  SMA_HD Index extent() const { return count; }
-  SMA_HD void operator()(Index c) const {
-    positions[c] = s.positions[rows[c]];
-    ids[c] = s.ids[rows[c]];
+/// Each active row at its rank.
+struct ListFromRanks {
+  ListActive whole;
+  const std::int32_t* ranks;  // (rows) active rows up to and including this one
+  SMA_HD Index extent() const { return whole.s.rows; }
+  SMA_HD void operator()(Index t) const {
+    if (whole.active[t * whole.stride] == 0) return;
+    const std::int32_t c = ranks[t] - 1;
+    whole.rows[c] = static_cast<std::int32_t>(t);
+    whole.positions[c] = whole.s.positions[t];
+    whole.ids[c] = whole.s.ids[t];
   }
 };
 
 }  // namespace ops
 }  // namespace SMA_ISA
 
+namespace detail {
+
+/// (rows) active rows up to and including each, in scratch memory.
+template <class C>
+std::int32_t* ranks_of_active(C& ctx, Index rows, ops::IsActive is_active) {
+  auto* ranks = ctx.template scratch<std::int32_t>(rows);
+  const auto flags =
+      ::thrust::make_transform_iterator(::thrust::counting_iterator<std::int32_t>(0), is_active);
+  ::thrust::inclusive_scan(ctx.backend().policy(), flags, flags + rows, ranks);
+  return ranks;
+}
+
+}  // namespace detail
+
 template <class System, class S>
 void run(Context<Thrust<System, S>>& ctx, const ops::CountActive& k) {
   auto scope = ctx.scope();
-  auto* ranks = ctx.template scratch<std::int32_t>(k.s.rows);
-  const auto flags = ::thrust::make_transform_iterator(::thrust::counting_iterator<std::int32_t>(0),
-                                                       ops::IsActive{k.active, k.stride});
-  ::thrust::inclusive_scan(Thrust<System, S>::policy(), flags, flags + k.s.rows, ranks);
+  const auto* ranks = detail::ranks_of_active(ctx, k.s.rows, {k.active, k.stride});
   ctx.launch(ops::CountFromRanks{k.s, ranks, k.offsets});
 }
 
 template <class System, class S>
 void run(Context<Thrust<System, S>>& ctx, const ops::ScanOffsets& k) {
   ctx.launch(ops::Fill<std::int32_t>{k.offsets, 1, 0});
-  ::thrust::inclusive_scan(Thrust<System, S>::policy(), k.offsets, k.offsets + k.count + 1, k.offsets);
+  ::thrust::inclusive_scan(ctx.backend().policy(), k.offsets, k.offsets + k.count + 1, k.offsets);
 }
 
 template <class System, class S>
 void run(Context<Thrust<System, S>>& ctx, const ops::ListActive& k) {
-  const ::thrust::counting_iterator<std::int32_t> first(0);
-  const std::int32_t* end =
-      ::thrust::copy_if(Thrust<System, S>::policy(), first, first + static_cast<std::int32_t>(k.s.rows),
-                        k.rows, ops::IsActive{k.active, k.stride});
-  ctx.launch(ops::NameRows{k.s, k.rows, end - k.rows, k.positions, k.ids});
+  auto scope = ctx.scope();
+  ctx.launch(ops::ListFromRanks{k, detail::ranks_of_active(ctx, k.s.rows, {k.active, k.stride})});
 }
 
 /// Zeros in parallel, whatever the gaps between active rows.

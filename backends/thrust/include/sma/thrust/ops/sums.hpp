@@ -42,7 +42,7 @@ struct BlockSums {
 template <class System, class S, class T, Index Width, class Term>
 void run(Context<Thrust<System, S>>& ctx, const ops::ColumnSum<T, Width, Term>& k) {
   if (k.rows <= detail::kRowsPerSum) {
-    Thrust<System, S>::for_each_index(k.extent(), k);
+    ctx.backend().for_each_index(k.extent(), k);
     return;
   }
   auto scope = ctx.scope();
