@@ -76,7 +76,7 @@ class Cases {
     for (auto& t : targets) t = static_cast<std::int32_t>(random_.uniform() * classes);
     std::vector<S> dy(logits.size());
     const auto loss = [&](auto& ctx, auto y, auto d, std::span<const std::int32_t> wanted, S scale) {
-      const sma::LossSum sum = sma::CrossEntropy{}(ctx, y, d, wanted, scale);
+      const auto sum = sma::CrossEntropy{}(ctx, y, d, wanted, scale);
       std::copy_n(d.data, dy.size(), dy.data());  // one sequence is one shard
       return sum;
     };

@@ -46,6 +46,9 @@ if(NOT TARGET seqboat_io)
   message(FATAL_ERROR "seqboat: found no nlohmann-json, expected 3.11 or later for tests, examples and benchmarks: set nlohmann_json_DIR")
 endif()
 target_link_libraries(seqboat_io PRIVATE seqboat_flags)
+if(SEQBOAT_UNTIMED)
+  seqboat_less_optimised(seqboat_io)
+endif()
 
 # seqboat_executable(name SOURCES... [LIBRARIES targets...]): an executable on SeqBoat, files and the Eigen backend.
 function(seqboat_executable name)

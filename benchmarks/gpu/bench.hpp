@@ -163,6 +163,7 @@ class Alone {
     buffers_.upload(buffers.data(), sma::extent_of<M>.buffers);
     context_.settings.mode = training ? sma::Mode::training : sma::Mode::inference;
     context_.settings.seed = seed;
+    context_.place.meets = training;
     context_.settings.batch_sequences = sequences;
   }
   [[nodiscard]] Index rows() const { return sequences_.view().rows; }

@@ -328,7 +328,8 @@ TEST_CASE(
     sma::Network<MeanOfBatch<true>, sma::Eigen<float>> net(sma::Seed{1}, options);
     net.train(x);
     const char* words =
-        "ctx.shards().all_reduce: found a pass in inference, whose shards run one by one, expected one in training";
+        "ctx.shards().all_reduce: found a pass in inference, whose shards run one by one, expected one in "
+        "training";
     CHECK_THROWS_WITH_AS(net.infer(x), words, sma::Error);
     CHECK_THROWS_WITH_AS(net.infer(sma::Batch<float, 2>{3}), words,
                          sma::Error);  // whatever the number of shards

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <sma/base/diagnostics.hpp>
 #include <sma/base/error.hpp>
 #include <sma/base/random.hpp>
@@ -8,7 +9,6 @@
 #include <sma/device/backend.hpp>
 #include <sma/device/finite.hpp>
 #include <sma/shards/shards.hpp>
-#include <memory>
 
 namespace sma {
 

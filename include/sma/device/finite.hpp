@@ -37,8 +37,8 @@ struct Watch {
 
   /// Looks at a module's output, `width` numbers a row, in the backend's memory. Rows are named by s.ids.
   template <class Backend, class T>
-  SMA_NOINLINE void look(Backend& backend, Index module, const Sequences& s, const T* data, Index rows, Index width,
-                         Index stride) {
+  SMA_NOINLINE void look(Backend& backend, Index module, const Sequences& s, const T* data, Index rows,
+                         Index width, Index stride) {
     std::vector<T> row_data(static_cast<std::size_t>(width));
     for (Index r = 0; r < rows && instance < 0; ++r) {
       backend.download(row_data.data(), data + r * stride, row_data.size() * sizeof(T));

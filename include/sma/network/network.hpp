@@ -149,8 +149,7 @@ class Network {
       pass_->take_turns(l, place);
       pass_->zero_gradients(l);
       pass_->backward(l, store_.all(),
-                     {output_gradient_.data() + l.first_output * output_width, l.output_rows},
-                     dx);
+                      {output_gradient_.data() + l.first_output * output_width, l.output_rows}, dx);
     });
     kept_ = false;
     pass_->finish(store_.gradients());

@@ -346,7 +346,9 @@ class Pass {
   }
 
   /// Lanes that meet sum some gradients over themselves on the way, all but `unsummed_`.
-  [[nodiscard]] bool sums_on_the_way() const { return couples && Ctx::Shards::sums_gradients && cut_.lanes() > 1; }
+  [[nodiscard]] bool sums_on_the_way() const {
+    return couples && Ctx::Shards::sums_gradients && cut_.lanes() > 1;
+  }
   /// f(begin, count) for the parameters whose gradients lanes leave to be summed after the pass.
   template <class F>
   void for_each_left(const F& f) const {

@@ -229,8 +229,9 @@ class Team {
     if (abandoned_) throw Abandoned{};
     for (Index other = 0; other < job_lanes_; ++other)
       if (const Index theirs = lane_at(other).numbers[turn]; theirs != numbers)
-        throw Error("ctx.shards().all_reduce: found shards that bring " + std::to_string(std::abs(numbers)) + " and " +
-                    std::to_string(std::abs(theirs)) + " numbers, expected the same number from all");
+        throw Error("ctx.shards().all_reduce: found shards that bring " + std::to_string(std::abs(numbers)) +
+                    " and " + std::to_string(std::abs(theirs)) +
+                    " numbers, expected the same number from all");
   }
 
   template <class T>
