@@ -48,10 +48,10 @@ struct Ema {
   template <class S>
     requires(!Bidirectional)
   struct Stream {
-    S state[static_cast<std::size_t>(size)];
-    S decay[static_cast<std::size_t>(size)];
-    S weight[static_cast<std::size_t>(size)];
-    S cut[static_cast<std::size_t>(Truncation > 0 ? size : 1)];
+    sma::compute_of<S> state[static_cast<std::size_t>(size)];
+    sma::compute_of<S> decay[static_cast<std::size_t>(size)];
+    sma::compute_of<S> weight[static_cast<std::size_t>(size)];
+    sma::compute_of<S> cut[static_cast<std::size_t>(Truncation > 0 ? size : 1)];
     S ring[static_cast<std::size_t>(Truncation > 0 ? Truncation * Width : 1)];  // (K, Width)
     Index steps;
   };
@@ -61,7 +61,7 @@ struct Ema {
                       sma::Weights<Ema, S> w, sma::NoState&) {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     auto scope = ctx.scope();
-    const Coefficients<S> made = coefficients(ctx, w);
+    const auto made = coefficients(ctx, w);
     ctx.launch(sma::ops::DecayForward<S, Width, States, false, Bidirectional>{
         s, x, y, made.decay, made.weight, omega.data, Truncation});
   }
@@ -73,14 +73,15 @@ struct Ema {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     const auto [ddelta, dalpha, dbeta, dgamma, domega] = g.tensors();
     auto scope = ctx.scope();
-    const Coefficients<S> made = coefficients(ctx, w);
-    S* ddecay = ctx.template scratch<S>(size);
-    S* dweight = ctx.template scratch<S>(size);
-    ctx.launch(sma::ops::Fill<S>{ddecay, size, S(0)});
-    ctx.launch(sma::ops::Fill<S>{dweight, size, S(0)});
+    const auto made = coefficients(ctx, w);
+    using A = sma::compute_of<S>;
+    A* ddecay = ctx.template scratch<A>(size);
+    A* dweight = ctx.template scratch<A>(size);
+    ctx.launch(sma::ops::Fill<A>{ddecay, size, A(0)});
+    ctx.launch(sma::ops::Fill<A>{dweight, size, A(0)});
     ctx.launch(sma::ops::DecayBackward<S, Width, States, Bidirectional>{
         s, x, dy, dx, made.decay, made.weight, omega.data, Truncation, ddecay, dweight, domega.data});
-    ctx.launch(sma::ops::EmaCoefficientsBackward<S, States>{made.p, made.a, beta.data, gamma.data, ddecay,
+    ctx.launch(sma::ops::EmaCoefficientsBackward<A, States>{made.p, made.a, beta.data, gamma.data, ddecay,
                                                             dweight, size, ddelta.data, dalpha.data,
                                                             dbeta.data, dgamma.data});
   }
@@ -91,7 +92,7 @@ struct Ema {
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
     if (stream.steps == 0) {
       auto scope = ctx.scope();
-      const Coefficients<S> made = coefficients(ctx, w);
+      const auto made = coefficients(ctx, w);
       std::copy_n(made.decay, size, stream.decay);
       std::copy_n(made.weight, size, stream.weight);
       if constexpr (Truncation > 0)
@@ -118,15 +119,15 @@ struct Ema {
   };
 
   /// In memory of the enclosing scope.
-  template <class C, class S>
-  static Coefficients<S> coefficients(C& ctx, const sma::Weights<Ema, S>& w) {
-    using Sigmoid = sma::ops::Apply<S, States, sma::functions::Sigmoid>;
+  template <class C, class S, class A = sma::compute_of<S>>
+  static Coefficients<A> coefficients(C& ctx, const sma::Weights<Ema, S>& w) {
+    using Sigmoid = sma::ops::Apply<A, States, sma::functions::Sigmoid>;
     const auto [delta, alpha, beta, gamma, omega] = w.tensors();
-    const Coefficients<S> made{ctx.template scratch<S>(size), ctx.template scratch<S>(size),
-                               ctx.template scratch<S>(size), ctx.template scratch<S>(size)};
+    const Coefficients<A> made{ctx.template scratch<A>(size), ctx.template scratch<A>(size),
+                               ctx.template scratch<A>(size), ctx.template scratch<A>(size)};
     ctx.launch(Sigmoid{{delta.data, rows}, {made.p, rows}});
     ctx.launch(Sigmoid{{alpha.data, rows}, {made.a, rows}});
-    ctx.launch(sma::ops::EmaCoefficients<S, States>{made.p, made.a, beta.data, gamma.data, size, made.decay,
+    ctx.launch(sma::ops::EmaCoefficients<A, States>{made.p, made.a, beta.data, gamma.data, size, made.decay,
                                                     made.weight});
     return made;
   }

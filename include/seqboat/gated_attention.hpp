@@ -100,7 +100,7 @@ struct GatedAttention {
   struct Saved {
     sma::Rows<S, inner_width> mixed;  // before SiLU; in backward SiLU's slope there, then the gradient
     sma::Rows<S, ValueWidth> g;       // attention's output
-    S* normalizer;                    // (rows)
+    sma::compute_of<S>* normalizer;   // (rows)
     std::uint8_t* mask;               // (rows, mask_bytes), of v's dropout
   };
 
@@ -118,7 +118,7 @@ struct GatedAttention {
                       sma::Weights<GatedAttention, S> w, Saved<S>& saved) {
     saved.mixed = ctx.template keep_rows<inner_width>(s.rows);
     saved.g = ctx.template keep_rows<ValueWidth>(s.rows);
-    saved.normalizer = ctx.template keep<S>(s.rows);
+    saved.normalizer = ctx.template keep<sma::compute_of<S>>(s.rows);
     if (drops(ctx)) saved.mask = ctx.template keep<std::uint8_t>(s.rows * sma::ops::mask_bytes<ValueWidth>);
     auto scope = ctx.scope();
     // In blocks, whose keys and values are made ahead of the queries that see them.
@@ -164,10 +164,12 @@ struct GatedAttention {
     const Index most = window.most_rows();
     const Parts<S> parts = room_for_parts<S>(ctx, most);
     const auto dg = ctx.template scratch_rows<ValueWidth>(most);  // first d loss / d (g * r)
-    const auto dv = ctx.template scratch_rows<ValueWidth>(most);  // first g * r
+    using A = sma::compute_of<S>;                                    // of sums over queries
+    const auto dv = ctx.template scratch_rows<ValueWidth, A>(most);  // first g * r
     const auto dq = ctx.template scratch_rows<QueryWidth>(most);
-    const auto dk = ctx.template scratch_rows<QueryWidth>(most);
+    const auto dk = ctx.template scratch_rows<QueryWidth, A>(most);
     window.for_each([&](const sma::RowBlock& b) {
+      auto block_scope = ctx.scope();
       carry(window, b, parts);
       window.carry(b, dg, dv, dq, dk);
       const auto g_rows = saved.g.block(b.first, b.last - b.first);
@@ -179,9 +181,9 @@ struct GatedAttention {
         const auto dv_rows = dv.block(at, count);
         make_parts_again(ctx, s, b.fresh, w, saved, fresh);
         gate_backward(ctx, dy.block(b.fresh, count), w, g, g_rows.block(at, count), gate(fresh.inner),
-                      dg.block(at, count), dv_rows);
-        ctx.launch(sma::ops::Fill<S>{dk_rows.data, count * QueryWidth, S(0)});
-        ctx.launch(sma::ops::Fill<S>{dv_rows.data, count * ValueWidth, S(0)});
+                      dg.block(at, count), room_in<S>(ctx, dv_rows));
+        ctx.launch(sma::ops::Fill<A>{dk_rows.data, count * QueryWidth, A(0)});
+        ctx.launch(sma::ops::Fill<A>{dv_rows.data, count * ValueWidth, A(0)});
       }
       ctx.launch(sma::ops::AttentionBackward<S, Problem<S>>{problem(window.around(b), w, parts),
                                                             {b.begin - b.first, b.end - b.first},
@@ -194,7 +196,8 @@ struct GatedAttention {
                                                             table(g)});
       // No later query sees the keys of these rows.
       const Index count = window.done(b);
-      mix_backward(ctx, s, x, b.first, dq.block(0, count), dk.block(0, count), dv.block(0, count),
+      mix_backward(ctx, s, x, b.first, dq.block(0, count), as_stored<S>(ctx, dk.block(0, count)),
+                   as_stored<S>(ctx, dv.block(0, count)),
                    parts.inner.block(0, count), dx.block(b.first, count), w, g, saved);
     });
   }
@@ -213,7 +216,7 @@ struct GatedAttention {
     for (Index c = 0; c < ValueWidth; ++c) stream.values[slot * ValueWidth + c] = v(0, c);
     stream.positions[slot] = s.positions[0];
     const auto g = ctx.template scratch_rows<ValueWidth>(1);
-    S* scores = ctx.template scratch<S>(slots);
+    auto* scores = ctx.template scratch<sma::compute_of<S>>(slots);
     ctx.launch(sma::ops::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
         now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
@@ -260,7 +263,7 @@ struct GatedAttention {
                          sma::Rows<S, ValueWidth> to) {
     if (drops(ctx))
       ctx.launch(
-          sma::ops::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<S>()});
+          sma::ops::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<sma::compute_of<S>>()});
   }
 
   /// From dy to the gradients of g and, in its place, r; `gated` is memory.
@@ -285,15 +288,15 @@ struct GatedAttention {
                            sma::Rows<S, Width> dx, const sma::Weights<GatedAttention, S>& w,
                            const sma::Gradients<GatedAttention, S>& g, const Saved<S>& saved) {
     drop_again(ctx, saved, first, dv, dv);
-    rotate(ctx, s.positions + first, dq, dk, S(-1));
+    rotate(ctx, s.positions + first, dq, dk, -1);
     const auto z = query(inner);
-    S* dgamma = g["gamma"_p].data;
-    S* dbeta = g["beta"_p].data;
+    auto* dgamma = g["gamma"_p].data;
+    auto* dbeta = g["beta"_p].data;
     using Product = sma::ops::ProductTerm<S, QueryWidth>;
     using Element = sma::ops::ElementTerm<S, QueryWidth>;
-    using Sums = sma::ops::ColumnSums<S, QueryWidth, Product, Element>;
-    ctx.launch(Sums{dq.rows, Product{dq, z}, Element{dq}, dgamma, dbeta});
-    ctx.launch(Sums{dk.rows, Product{dk, z}, Element{dk}, dgamma + QueryWidth, dbeta + QueryWidth});
+    sma::ops::column_sums<QueryWidth>(ctx, dq.rows, Product{dq, z}, dgamma, Element{dq}, dbeta);
+    sma::ops::column_sums<QueryWidth>(ctx, dk.rows, Product{dk, z}, dgamma + QueryWidth, Element{dk},
+                                      dbeta + QueryWidth);
     ctx.launch(sma::ops::QueriesAndKeysBackward<S, QueryWidth>{dq, dk, w["gamma"_p].data, z});
     const auto dmixed = saved.mixed.block(first, dq.rows);
     constexpr Index before = QueryWidth + ValueWidth;
@@ -304,6 +307,22 @@ struct GatedAttention {
     const auto dmix = sma::child<"mx_proj">(g);
     sma::ops::linear_backward(ctx, sma::Rows<const S, inner_width>(dmixed), x.block(first, dq.rows),
                               mix["weight"_p].data, dmix["weight"_p].data, dmix["bias"_p].data, dx);
+  }
+
+  /// Rows of S in the memory of sums, which are not needed yet, where both are of one type.
+  template <class S, class C, class A, Index W>
+  static sma::Rows<S, W> room_in(C& ctx, const sma::Rows<A, W>& sums) {
+    if constexpr (std::is_same_v<S, A>)
+      return sums;
+    else
+      return ctx.template scratch_rows<W>(sums.rows);
+  }
+  /// The sums as rows of S.
+  template <class S, class C, class A, Index W>
+  static sma::Rows<S, W> as_stored(C& ctx, const sma::Rows<A, W>& sums) {
+    const sma::Rows<S, W> rows = room_in<S>(ctx, sums);
+    if constexpr (!std::is_same_v<S, A>) ctx.launch(sma::ops::ConvertRows<A, S, W>{sums, rows});
+    return rows;
   }
 
   template <class C>
@@ -330,11 +349,11 @@ struct GatedAttention {
                                     const sma::Weights<GatedAttention, S>& w, const Parts<S>& parts) {
     ctx.launch(sma::ops::QueriesAndKeys<S, QueryWidth>{query(parts.inner), w["gamma"_p].data,
                                                        w["beta"_p].data, parts.q, parts.k});
-    rotate(ctx, positions, parts.q, parts.k, S(1));
+    rotate(ctx, positions, parts.q, parts.k, 1);
   }
   template <class C, class S>
   static void rotate(C& ctx, const sma::Position* positions, const sma::Rows<S, QueryWidth>& q,
-                     const sma::Rows<S, QueryWidth>& k, S direction) {
+                     const sma::Rows<S, QueryWidth>& k, sma::compute_of<S> direction) {
     if constexpr (PositionKind::rotary) {
       ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, q, q, direction});
       ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, k, k, direction});

@@ -259,7 +259,7 @@ void load_reference(Net& net, const sma::SafetensorsFile& file, const ReferenceO
 template <class Net>
 void save_reference(Net& net, const std::string& path) {
   using Description = typename Net::description;
-  detail::ReferenceTensors<typename Net::Scalar> tensors;
+  detail::ReferenceTensors<typename Net::Compute> tensors;
   tensors.add(reference_parameters<Description>(), sma::host_copy(net, net.parameters()));
   tensors.add(reference_buffers<Description>(), sma::host_copy(net, net.buffers()));
   sma::SafetensorsWriter file;

@@ -63,7 +63,7 @@ class RowWindow {
   }
 
   /// Brings what x, of the block before, holds of a block's rows to its beginning.
-  template <class S, Index... N>
+  template <class... S, Index... N>
   void carry(const RowBlock& b, Rows<S, N>... x) const {
     const Index count = b.fresh - b.first;
     if (count > 0)

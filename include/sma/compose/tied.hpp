@@ -76,7 +76,7 @@ struct TiedEmbedding {
       sma::forward<Inner>(ctx, s, embedded, saved.features, child<1>(w), saved.body);
     }
     ops::linear_forward(ctx, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
-                        static_cast<const S*>(nullptr), y);
+                        static_cast<const compute_of<S>*>(nullptr), y);
   }
 
   template <class C, class S>
@@ -88,7 +88,7 @@ struct TiedEmbedding {
     const auto dfeatures = ctx.template scratch_rows<width>(s.rows);
     const auto dembedded = ctx.template scratch_rows<width>(s.rows);
     ops::linear_backward(ctx, dy, Rows<const S, width>(saved.features), child<"embed_tokens">(w).data,
-                         child<"embed_tokens">(g).data, static_cast<S*>(nullptr), dfeatures);
+                         child<"embed_tokens">(g).data, static_cast<compute_of<S>*>(nullptr), dfeatures);
     sma::backward<Inner>(ctx, s, saved.embedded, dfeatures, dembedded, child<1>(w), child<1>(g), saved.body);
     sma::backward<Embedding>(ctx, s, x, dembedded, dx, child<"embed_tokens">(w), child<"embed_tokens">(g),
                              none);
@@ -103,7 +103,7 @@ struct TiedEmbedding {
     Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), none);
     sma::step<Inner>(ctx, s, embedded, features, child<1>(w), stream.body);
     ops::linear_forward(ctx, Rows<const S, width>(features), child<"embed_tokens">(w).data,
-                        static_cast<const S*>(nullptr), y);
+                        static_cast<const compute_of<S>*>(nullptr), y);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <sma/base/diagnostics.hpp>
 #include <sma/base/error.hpp>
+#include <sma/base/precision.hpp>
 #include <sma/base/random.hpp>
 #include <sma/device/arena.hpp>
 #include <sma/device/backend.hpp>
@@ -41,7 +42,8 @@ class Context {
  public:
   using Backend = BackendType;
   using Scalar = typename Backend::Scalar;
-  using Shards = sma::Shards<typename Backend::Team, Scalar>;
+  using Compute = compute_of<Scalar>;
+  using Shards = sma::Shards<typename Backend::Team, Compute>;
 
   /// With a backend of its own.
   Context() : own_backend_(std::make_unique<Backend>()), backend_(own_backend_.get()) {}
@@ -68,8 +70,8 @@ class Context {
   };
 
   StepSettings settings;
-  ShardPlace<typename Backend::Team, Scalar> place;
-  Scalar* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
+  ShardPlace<typename Backend::Team, Compute> place;
+  Compute* trace = nullptr;  // (rows of the whole batch, trace_columns); null: not asked for
   Index trace_columns = 0;
   /// Scratch memory shared with shards that never run at the same time as this one; or null.
   Arena<Backend>* turns = nullptr;
@@ -98,9 +100,9 @@ class Context {
   T* scratch(Index count) {
     return arena().template allocate<T>(count);
   }
-  template <Index Width>
-  Rows<Scalar, Width> scratch_rows(Index rows) {
-    return {scratch<Scalar>(rows * Width), rows, Width};
+  template <Index Width, class T = Scalar>
+  Rows<T, Width> scratch_rows(Index rows) {
+    return {scratch<T>(rows * Width), rows, Width};
   }
 
   /// Memory until backward is over; in inference, where there is no backward, until the enclosing scope ends.
@@ -108,9 +110,9 @@ class Context {
   T* keep(Index count) {
     return training() ? keep_.template allocate<T>(count) : scratch<T>(count);
   }
-  template <Index Width>
-  Rows<Scalar, Width> keep_rows(Index rows) {
-    return {keep<Scalar>(rows * Width), rows, Width};
+  template <Index Width, class T = Scalar>
+  Rows<T, Width> keep_rows(Index rows) {
+    return {keep<T>(rows * Width), rows, Width};
   }
 
   /// Host memory until the pass is over, for what comes down while the host goes on.
@@ -167,7 +169,7 @@ template <class BackendType>
 class CoupledContext : public Context<BackendType> {
  public:
   using Context<BackendType>::Context;
-  using Shards = CoupledShards<typename BackendType::Team, typename BackendType::Scalar>;
+  using Shards = CoupledShards<typename BackendType::Team, compute_of<typename BackendType::Scalar>>;
 
   [[nodiscard]] Shards shards() { return Shards(this->place); }
 };

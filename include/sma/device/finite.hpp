@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <sma/base/precision.hpp>
 #include <sma/base/sequences.hpp>
 #include <type_traits>
 #include <vector>
@@ -15,14 +16,15 @@ namespace detail {
 /// Whether none of the numbers is NaN or infinite.
 template <class T>
 bool all_finite(const T* x, Index count) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  static_assert(std::numeric_limits<T>::is_iec559 && sizeof(T) == sizeof(Bits));
-  constexpr Bits kExponent = std::bit_cast<Bits>(std::numeric_limits<T>::infinity());
+  using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                                  std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+  static_assert(std::numeric_limits<compute_of<T>>::is_iec559 && sizeof(T) == sizeof(Bits));
+  constexpr Bits kExponent = std::bit_cast<Bits>(static_cast<T>(std::numeric_limits<compute_of<T>>::infinity()));
   Bits found = 0;
   for (Index i = 0; i < count; ++i) {
     Bits bits;
     std::memcpy(&bits, x + i, sizeof(bits));
-    found |= static_cast<Bits>((bits & kExponent) == kExponent);
+    found = static_cast<Bits>(found | static_cast<Bits>((bits & kExponent) == kExponent));
   }
   return found == 0;
 }
@@ -51,7 +53,7 @@ struct Watch {
       row = id;
       for (const T element : row_data)
         if (!detail::all_finite(&element, 1)) {
-          value = static_cast<double>(element);
+          value = static_cast<double>(static_cast<compute_of<T>>(element));
           break;
         }
     }

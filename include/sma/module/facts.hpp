@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/module/contract.hpp>
 #include <utility>
 
@@ -66,7 +67,7 @@ using input_element = std::conditional_t<takes_tokens<M>(), Token, S>;
 /// What backward gets for the output: rows, or of a configurator a number for each of its weights.
 template <class M, class S>
 using output_gradient =
-    std::conditional_t<requires { M::configures; }, const S*, Rows<const S, M::output_width>>;
+    std::conditional_t<requires { M::configures; }, const compute_of<S>*, Rows<const S, M::output_width>>;
 
 /// What a network is given, for `flops`: rows of a sequence, and the share of them that a router's branch sees.
 struct Load {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/module/facts.hpp>
 #include <utility>
 
@@ -69,8 +70,8 @@ constexpr Extent child_offset() {
 /// A module instance's parameters (read only), running buffers and metric slots.
 template <class M, class S>
 struct Weights {
-  const S* data = nullptr;
-  S* buffer_data = nullptr;
+  const compute_of<S>* data = nullptr;
+  compute_of<S>* buffer_data = nullptr;
   double* metric_data = nullptr;  // null while streaming
   Index trace = 0;                // first column of this instance in the trace
   Index instance = 0;             // unique number of this instance in the network
@@ -78,37 +79,37 @@ struct Weights {
   /// The parameter of that name: `w["bias"_p]`.
   template <class Name>
   [[nodiscard]] auto operator[](Name) const {
-    return parameters_of<M>::template tensor<Name, const S>(data);
+    return parameters_of<M>::template tensor<Name, const compute_of<S>>(data);
   }
   /// Its numbers, or null where the module has none of that name.
   template <class Name>
-  [[nodiscard]] const S* or_null(Name name) const {
+  [[nodiscard]] const compute_of<S>* or_null(Name name) const {
     if constexpr (parameters_of<M>::template has<Name>)
       return (*this)[name].data;
     else
       return nullptr;
   }
-  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<const S>(data); }
-  [[nodiscard]] auto buffers() const { return buffers_of<M>::template tensors<S>(buffer_data); }
+  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<const compute_of<S>>(data); }
+  [[nodiscard]] auto buffers() const { return buffers_of<M>::template tensors<compute_of<S>>(buffer_data); }
 };
 
 /// A module instance's parameter gradients; backward adds to them.
 template <class M, class S>
 struct Gradients {
-  S* data = nullptr;
+  compute_of<S>* data = nullptr;
 
   template <class Name>
   [[nodiscard]] auto operator[](Name) const {
-    return parameters_of<M>::template tensor<Name, S>(data);
+    return parameters_of<M>::template tensor<Name, compute_of<S>>(data);
   }
   template <class Name>
-  [[nodiscard]] S* or_null(Name name) const {
+  [[nodiscard]] compute_of<S>* or_null(Name name) const {
     if constexpr (parameters_of<M>::template has<Name>)
       return (*this)[name].data;
     else
       return nullptr;
   }
-  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<S>(data); }
+  [[nodiscard]] auto tensors() const { return parameters_of<M>::template tensors<compute_of<S>>(data); }
 };
 
 template <class M, std::size_t N>

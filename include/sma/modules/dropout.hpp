@@ -40,7 +40,7 @@ struct Dropout {
     if (Rate::num == 0)
       ctx.launch(ops::CopyRows<S, Width>{dy, dx});
     else
-      ctx.launch(ops::MaskRows<S, Width>{dy, dx, saved.mask, factor<S>()});
+      ctx.launch(ops::MaskRows<S, Width>{dy, dx, saved.mask, factor<compute_of<S>>()});
   }
 
   /// What kept elements are multiplied with.

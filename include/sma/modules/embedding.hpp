@@ -38,14 +38,14 @@ struct TokenEmbedding {
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const Token, 1> x, Rows<S, Width> y,
                       Weights<TokenEmbedding, S> w, NoState&) {
-    ctx.launch(ops::GatherEmbedding<S, Width>{x, y, w.data, factor<S>()});
+    ctx.launch(ops::GatherEmbedding<S, Width>{x, y, w.data, factor<compute_of<S>>()});
   }
 
   /// Tokens have no gradient: dx is ignored.
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const Token, 1> x, Rows<const S, Width> dy,
                        Rows<Token, 1>, Weights<TokenEmbedding, S>, Gradients<TokenEmbedding, S> g, NoState&) {
-    ctx.launch(ops::ScatterEmbedding<S, Width>{x, dy, g.data, factor<S>(), Padding});
+    ctx.launch(ops::ScatterEmbedding<S, Width>{x, dy, g.data, factor<compute_of<S>>(), Padding});
   }
 };
 
@@ -73,8 +73,8 @@ struct RealEmbedding {
     const auto [dweight, dbias] = g.tensors();
     using Scaled = ops::ScaledByInputTerm<S, Width>;
     using Element = ops::ElementTerm<S, Width>;
-    ctx.launch(ops::ColumnSum<S, Width, Scaled>{dy.rows, Scaled{x, dy}, dweight.data});
-    ctx.launch(ops::ColumnSum<S, Width, Element>{dy.rows, Element{dy}, dbias.data});
+    ops::column_sum<Width>(ctx, dy.rows, Scaled{x, dy}, dweight.data);
+    ops::column_sum<Width>(ctx, dy.rows, Element{dy}, dbias.data);
     if (dx) ctx.launch(ops::RealEmbeddingBackward<S, Width>{dy, dx, w.data});
   }
 };
@@ -107,7 +107,7 @@ struct AbsolutePosition {
     auto scope = ctx.scope();
     const auto code = ctx.template scratch_rows<Width>(dy.rows);
     ctx.launch(ops::PositionCodes<S, Width>{s.positions, code});
-    ctx.launch(ops::ColumnSum<S, 1, Dot>{dy.rows, Dot{dy, code}, g.data});
+    ops::column_sum<1>(ctx, dy.rows, Dot{dy, code}, g.data);
     if (dx) ctx.launch(ops::CopyRows<S, Width>{dy, dx});
   }
 };

@@ -42,12 +42,12 @@ struct LinearWithoutBias {
   template <class C, class S>
   static void forward(C& ctx, const Sequences&, Rows<const S, In> x, Target<S, Out> y,
                       Weights<LinearWithoutBias, S> w, NoState&) {
-    ops::linear_forward(ctx, x, w.data, static_cast<const S*>(nullptr), y.rows, y.base);
+    ops::linear_forward(ctx, x, w.data, static_cast<const compute_of<S>*>(nullptr), y.rows, y.base);
   }
   template <class C, class S>
   static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy, Target<S, In> dx,
                        Weights<LinearWithoutBias, S> w, Gradients<LinearWithoutBias, S> g, NoState&) {
-    ops::linear_backward(ctx, dy, x, w.data, g.data, static_cast<S*>(nullptr), dx.rows, dx.base);
+    ops::linear_backward(ctx, dy, x, w.data, g.data, static_cast<compute_of<S>*>(nullptr), dx.rows, dx.base);
   }
 };
 

@@ -31,7 +31,8 @@ struct LayerNorm {
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<LayerNorm, S> w, Saved<S>& saved) {
-    saved = {ctx.template keep<S>(x.rows), ctx.template keep<S>(x.rows)};
+    using A = compute_of<S>;
+    saved = {ctx.template keep<A>(x.rows), ctx.template keep<A>(x.rows)};
     apply(ctx, s, x, y, w, saved);
   }
   template <class C, class S>
@@ -65,13 +66,13 @@ struct RootMeanSquareNorm {
 
   template <class S>
   struct Saved {
-    S* rstd;  // (rows)
+    compute_of<S>* rstd;  // (rows)
   };
 
   template <class C, class S, class Self>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<Self, S> w, Saved<S>& saved) {
-    saved.rstd = ctx.template keep<S>(x.rows);
+    saved.rstd = ctx.template keep<compute_of<S>>(x.rows);
     apply(ctx, s, x, y, w, saved);
   }
   template <class C, class S, class Self>
@@ -86,13 +87,14 @@ struct RootMeanSquareNorm {
     using Normalized = ops::NormalizedTerm<S, Width>;
     [[maybe_unused]] const Normalized term{x, dy, nullptr, saved.rstd};
     if constexpr (Affine && PerChannel) {
-      ctx.launch(ops::ColumnSum<S, Width, Normalized>{dy.rows, term, g.data});
+      ops::column_sum<Width>(ctx, dy.rows, term, g.data);
     } else if constexpr (Affine) {
       auto scope = ctx.scope();
-      S* channels = ctx.template scratch<S>(Width);
-      ctx.launch(ops::Fill<S>{channels, Width, S(0)});
-      ctx.launch(ops::ColumnSum<S, Width, Normalized>{dy.rows, term, channels});
-      ctx.launch(ops::ColumnSum<S, 1, ops::TotalTerm<S>>{Width, {channels}, g.data});
+      using A = compute_of<S>;
+      A* channels = ctx.template scratch<A>(Width);
+      ctx.launch(ops::Fill<A>{channels, Width, A(0)});
+      ops::column_sum<Width>(ctx, dy.rows, term, channels);
+      ops::column_sum<1>(ctx, Width, ops::TotalTerm<A>{channels}, g.data);
     }
     if (dx)
       ctx.launch(ops::RmsNormBackward<S, Width, PerChannel>{x, dy, dx.base, dx.rows,
@@ -131,39 +133,39 @@ struct BatchNorm {
       sma::Parameters<Param<"running_mean", Shape<Width>>, Param<"running_var", Shape<Width>, init::Ones>>;
 
   template <class S>
-  using Saved = ops::ChannelStatistics<S>;
+  using Saved = ops::ChannelStatistics<compute_of<S>>;
 
   template <class C, class S>
   static void forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Rows<S, Width> y,
                       Weights<BatchNorm, S> w, Saved<S>& statistics) {
-    statistics = {ctx.template keep<S>(Width), ctx.template keep<S>(Width), ctx.template keep<S>(Width)};
+    using A = compute_of<S>;
+    statistics = {ctx.template keep<A>(Width), ctx.template keep<A>(Width), ctx.template keep<A>(Width)};
     const auto [running_mean, running_var] = w.buffers();
     if (ctx.training()) {
       // Sums around the shard's own mean, taken while its rows are in its cache, and moved to the batch's.
       auto scope = ctx.scope();
-      S* own_mean = ctx.template scratch<S>(Width);
-      S* rows = ctx.template scratch<S>(1 + Width);  // the number of rows, then sums of x
-      S* sums = ctx.template scratch<S>(2 * Width);  // of deviations and of their squares
-      const auto count = static_cast<S>(x.rows);
+      A* own_mean = ctx.template scratch<A>(Width);
+      A* rows = ctx.template scratch<A>(1 + Width);  // the number of rows, then sums of x
+      A* sums = ctx.template scratch<A>(2 * Width);  // of deviations and of their squares
+      const auto count = static_cast<A>(x.rows);
       using Element = ops::ElementTerm<S, Width>;
       using Deviation = ops::DeviationTerm<S, Width>;
       using Squared = ops::SquaredDeviationTerm<S, Width>;
-      ctx.launch(ops::Fill<S>{rows, 1, count});
-      ctx.launch(ops::Fill<S>{rows + 1, Width, S(0)});
-      ctx.launch(ops::Fill<S>{sums, 2 * Width, S(0)});
-      ctx.launch(ops::ColumnSum<S, Width, Element>{x.rows, Element{x}, rows + 1});
-      ctx.launch(ops::ChannelMean<S, Width>{rows, own_mean});
-      ctx.launch(ops::ColumnSums<S, Width, Deviation, Squared>{x.rows, Deviation{x, own_mean},
-                                                               Squared{x, own_mean}, sums, sums + Width});
+      ctx.launch(ops::Fill<A>{rows, 1, count});
+      ctx.launch(ops::Fill<A>{rows + 1, Width, A(0)});
+      ctx.launch(ops::Fill<A>{sums, 2 * Width, A(0)});
+      ops::column_sum<Width>(ctx, x.rows, Element{x}, rows + 1);
+      ctx.launch(ops::ChannelMean<A, Width>{rows, own_mean});
+      ops::column_sums<Width>(ctx, x.rows, Deviation{x, own_mean}, sums, Squared{x, own_mean}, sums + Width);
       ctx.shards().all_reduce(rows, 1 + Width);
-      ctx.launch(ops::ChannelMean<S, Width>{rows, statistics.mean});
-      ctx.launch(ops::Recentre<S, Width>{own_mean, statistics.mean, count, sums});
+      ctx.launch(ops::ChannelMean<A, Width>{rows, statistics.mean});
+      ctx.launch(ops::Recentre<A, Width>{own_mean, statistics.mean, count, sums});
       ctx.shards().all_reduce(sums, 2 * Width);
       const bool leader = ctx.shards().mine() == 0;
-      ctx.launch(ops::ChannelSpread<S, Width>{rows, sums, statistics, leader ? running_mean.data : nullptr,
+      ctx.launch(ops::ChannelSpread<A, Width>{rows, sums, statistics, leader ? running_mean.data : nullptr,
                                               leader ? running_var.data : nullptr});
     } else {
-      ctx.launch(ops::RunningStatistics<S, Width>{running_mean.data, running_var.data, statistics});
+      ctx.launch(ops::RunningStatistics<A, Width>{running_mean.data, running_var.data, statistics});
     }
     apply(ctx, s, x, y, w, statistics);
   }
@@ -180,17 +182,17 @@ struct BatchNorm {
                        Target<S, Width> dx, Weights<BatchNorm, S> w, Gradients<BatchNorm, S> g,
                        Saved<S>& statistics) {
     auto scope = ctx.scope();
-    S* sums = ctx.template scratch<S>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
+    using A = compute_of<S>;
+    A* sums = ctx.template scratch<A>(2 * Width + 1);  // sum dy, sum dy * xhat, rows
     using Element = ops::ElementTerm<S, Width>;
     using Normalized = ops::ChannelNormalizedTerm<S, Width>;
-    ctx.launch(ops::Fill<S>{sums, 2 * Width, S(0)});
-    ctx.launch(ops::Fill<S>{sums + 2 * Width, 1, static_cast<S>(dy.rows)});
-    ctx.launch(ops::ColumnSums<S, Width, Element, Normalized>{
-        dy.rows, Element{dy}, Normalized{x, dy, statistics}, sums, sums + Width});
+    ctx.launch(ops::Fill<A>{sums, 2 * Width, A(0)});
+    ctx.launch(ops::Fill<A>{sums + 2 * Width, 1, static_cast<A>(dy.rows)});
+    ops::column_sums<Width>(ctx, dy.rows, Element{dy}, sums, Normalized{x, dy, statistics}, sums + Width);
     if constexpr (Affine) {
       const auto [dweight, dbias] = g.tensors();
-      ctx.launch(ops::AddTo<S, Width>{sums, dbias.data});
-      ctx.launch(ops::AddTo<S, Width>{sums + Width, dweight.data});
+      ctx.launch(ops::AddTo<A, Width>{sums, dbias.data});
+      ctx.launch(ops::AddTo<A, Width>{sums + Width, dweight.data});
     }
     ctx.shards().all_reduce(sums, 2 * Width + 1);
     if (dx)

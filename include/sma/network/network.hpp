@@ -43,7 +43,8 @@ class Network {
   static constexpr bool couples = Pass::couples;
 
  public:
-  using Scalar = typename B::Scalar;
+  using Scalar = typename B::Scalar;    // of rows
+  using Compute = compute_of<Scalar>;  // of parameters, gradients, traces
   using BackendType = B;
   using description = Description;
   using Element = input_element<Description, Scalar>;
@@ -83,16 +84,16 @@ class Network {
   // Parameters.
 
   /// All parameters, one contiguous buffer in the backend's memory; `parameter_entries<Description>()` says what is where.
-  [[nodiscard]] std::span<Scalar> parameters() { return {store_.weights(), kParameters}; }
-  [[nodiscard]] std::span<const Scalar> parameters() const { return {store_.weights(), kParameters}; }
-  [[nodiscard]] std::span<Scalar> gradients() { return {store_.gradients(), kParameters}; }
-  [[nodiscard]] std::span<Scalar> buffers() {
+  [[nodiscard]] std::span<Compute> parameters() { return {store_.weights(), kParameters}; }
+  [[nodiscard]] std::span<const Compute> parameters() const { return {store_.weights(), kParameters}; }
+  [[nodiscard]] std::span<Compute> gradients() { return {store_.gradients(), kParameters}; }
+  [[nodiscard]] std::span<Compute> buffers() {
     return {store_.buffer_values(), static_cast<std::size_t>(Store::buffers)};
   }
-  void set_parameters(std::span<const Scalar> host) { store_.set_parameters(host); }
-  void set_buffers(std::span<const Scalar> host) { store_.set_buffers(host); }
+  void set_parameters(std::span<const Compute> host) { store_.set_parameters(host); }
+  void set_buffers(std::span<const Compute> host) { store_.set_buffers(host); }
   void zero_gradients() {
-    for_each_index(parameter_count, ops::Fill<Scalar>{store_.gradients(), parameter_count, Scalar(0)});
+    for_each_index(parameter_count, ops::Fill<Compute>{store_.gradients(), parameter_count, Compute(0)});
   }
 
   /// f(0) .. f(count-1) in any order, cut among the network's threads; a kernel that has `part` is launched part by part.
@@ -111,7 +112,7 @@ class Network {
 
   /// The network's output for a packed batch. Where `trace` (rows, trace_width) is given it receives each router's weight of each branch
   /// at each row: 0 where skipped. Throws `NotFinite` for NaN and infinity in the input or in what a module makes of it.
-  Output<Scalar, output_width> infer(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+  Output<Scalar, output_width> infer(const Batch<Element, input_width>& x, std::span<Compute> trace = {}) {
     settings_.mode = Mode::inference;
     const auto y = run_batch(x, trace);
     if (!pass_->finite) refuse_not_finite(x);
@@ -120,16 +121,16 @@ class Network {
 
   /// The same as in training: dropout, noise, statistics of the batch. What `backward` needs is kept until the next call; x itself is not
   /// copied and must live, unchanged, until then. NaN and infinity go through.
-  Output<Scalar, output_width> train(const Batch<Element, input_width>& x, std::span<Scalar> trace = {}) {
+  Output<Scalar, output_width> train(const Batch<Element, input_width>& x, std::span<Compute> trace = {}) {
     settings_.mode = Mode::training;
     return run_batch(x, trace);
   }
   /// The network keeps a temporary batch until the next one comes.
-  Output<Scalar, output_width> train(Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+  Output<Scalar, output_width> train(Batch<Element, input_width>&& x, std::span<Compute> trace = {}) {
     temporary_ = std::move(x);
     return train(std::as_const(temporary_), trace);
   }
-  Output<Scalar, output_width> train(const Batch<Element, input_width>&& x, std::span<Scalar> trace = {}) {
+  Output<Scalar, output_width> train(const Batch<Element, input_width>&& x, std::span<Compute> trace = {}) {
     return train(Batch<Element, input_width>(x), trace);
   }
 
@@ -186,7 +187,7 @@ class Network {
       const auto sums = loss(
           l.context, y, dy,
           targets.subspan(static_cast<std::size_t>(l.first_output), static_cast<std::size_t>(l.output_rows)),
-          static_cast<Scalar>(scale));
+          static_cast<Compute>(scale));
       pass_->zero_gradients(l);
       pass_->backward(l, store_.all(), dy, nullptr);
       l.context.wait();  // with everything in the queue
@@ -253,14 +254,14 @@ class Network {
 
   [[nodiscard]] bool trains() const { return settings_.mode == Mode::training; }
 
-  Output<Scalar, output_width> run_batch(const Batch<Element, input_width>& x, std::span<Scalar> trace) {
+  Output<Scalar, output_width> run_batch(const Batch<Element, input_width>& x, std::span<Compute> trace) {
     if (!trace.empty() && static_cast<Index>(trace.size()) != x.rows() * trace_width)
       throw Error("sma::Network: found a trace of " + std::to_string(trace.size()) + " numbers, expected " +
                   std::to_string(x.rows() * trace_width));
     prepare(x);
     if (!trace.empty()) {
       trace_.grow(x.rows() * trace_width);
-      trace_.fill(Scalar(0));
+      trace_.fill(Compute(0));
     }
     pass_->finite = true;
     pass_->run(couples && trains(), [&](Index lane, Index place) {
@@ -350,7 +351,7 @@ class Network {
   std::vector<LossSum> loss_sums_;                   // (lanes)
   bool kept_ = false;                                // the last pass was `train`
   detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
-  detail::DeviceBuffer<B, Scalar> trace_;            // (rows, trace_width)
+  detail::DeviceBuffer<B, Compute> trace_;            // (rows, trace_width)
   Batch<Element, input_width> temporary_;
 };
 

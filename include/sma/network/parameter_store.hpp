@@ -14,34 +14,34 @@ namespace sma::detail {
 template <class Description, Backend B>
 class ParameterStore {
  public:
-  using Scalar = typename B::Scalar;
+  using Compute = compute_of<typename B::Scalar>;
   static constexpr Index parameters = parameter_count<Description>;
   static constexpr Index buffers = extent_of<Description>.buffers;
 
   /// With initial values.
   ParameterStore(B& backend, Seed seed)
       : weights_(backend, parameters), gradients_(backend, parameters), buffers_(backend, buffers) {
-    std::vector<Scalar> w(static_cast<std::size_t>(parameters));
-    std::vector<Scalar> b(static_cast<std::size_t>(buffers));
+    std::vector<Compute> w(static_cast<std::size_t>(parameters));
+    std::vector<Compute> b(static_cast<std::size_t>(buffers));
     initialize<Description>(w.data(), b.data(), seed.value);
     set_parameters(w);
     set_buffers(b);
   }
 
-  void set_parameters(std::span<const Scalar> host) {
+  void set_parameters(std::span<const Compute> host) {
     check_size("set_parameters", host.size(), parameters);
     weights_.upload(host.data(), static_cast<Index>(host.size()));
   }
-  void set_buffers(std::span<const Scalar> host) {
+  void set_buffers(std::span<const Compute> host) {
     check_size("set_buffers", host.size(), buffers);
     buffers_.upload(host.data(), static_cast<Index>(host.size()));
   }
 
-  [[nodiscard]] Scalar* weights() const { return weights_.data(); }
-  [[nodiscard]] Scalar* gradients() const { return gradients_.data(); }
-  [[nodiscard]] Scalar* buffer_values() const { return buffers_.data(); }
+  [[nodiscard]] Compute* weights() const { return weights_.data(); }
+  [[nodiscard]] Compute* gradients() const { return gradients_.data(); }
+  [[nodiscard]] Compute* buffer_values() const { return buffers_.data(); }
   /// All of the description's, without metrics.
-  [[nodiscard]] Weights<Description, Scalar> all() const {
+  [[nodiscard]] Weights<Description, typename B::Scalar> all() const {
     return {weights_.data(), buffers_.data(), nullptr, 0, 0};
   }
 
@@ -52,9 +52,9 @@ class ParameterStore {
                   " numbers, expected " + std::to_string(expected));
   }
 
-  DeviceBuffer<B, Scalar> weights_;
-  DeviceBuffer<B, Scalar> gradients_;
-  DeviceBuffer<B, Scalar> buffers_;
+  DeviceBuffer<B, Compute> weights_;
+  DeviceBuffer<B, Compute> gradients_;
+  DeviceBuffer<B, Compute> buffers_;
 };
 
 }  // namespace sma::detail

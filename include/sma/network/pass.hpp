@@ -87,6 +87,7 @@ template <class Description, Backend B, bool fits>
 class Pass {
  public:
   using Scalar = typename B::Scalar;
+  using Compute = compute_of<Scalar>;
   using Element = input_element<Description, Scalar>;
   static constexpr bool couples = couples_batch<Description>();
   using Ctx = std::conditional_t<couples, CoupledContext<B>, Context<B>>;
@@ -255,7 +256,7 @@ class Pass {
   }
 
   SMA_NOINLINE Lane& begin(Index lane, Lane& l, Index place, const StepSettings& settings,
-                           Scalar* gradients) {
+                           Compute* gradients) {
     const Index first = cut_.begin(lane);
     const Index last = cut_.end(lane);
     const Index first_row = host_.begin(first);
@@ -297,7 +298,7 @@ class Pass {
 
   SMA_NOINLINE void zero_gradients(Lane& l) {
     for_each_left([&](Index begin, Index count) {
-      l.context.launch(ops::Fill<Scalar>{l.context.place.own_gradients + begin, count, Scalar(0)});
+      l.context.launch(ops::Fill<Compute>{l.context.place.own_gradients + begin, count, Compute(0)});
     });
   }
 
@@ -313,11 +314,11 @@ class Pass {
   }
 
   /// Sums what the lanes left, in lane order; gradients unless null.
-  SMA_NOINLINE void finish(Scalar* gradients) {
+  SMA_NOINLINE void finish(Compute* gradients) {
     reports_ = cut_.lanes();
     if (gradients == nullptr) return;
     for_each_left([&](Index begin, Index count) {
-      for_each_index(count, ops::SumLanes<Scalar>{lane_gradients_.data() + begin, cut_.lanes(),
+      for_each_index(count, ops::SumLanes<Compute>{lane_gradients_.data() + begin, cut_.lanes(),
                                                   parameter_count, count, gradients + begin});
     });
   }
@@ -368,7 +369,7 @@ class Pass {
   B& backend_;
   NetworkOptions options_;
   typename B::Team team_;
-  DeviceBuffer<B, Scalar> lane_gradients_;  // (lanes, parameters)
+  DeviceBuffer<B, Compute> lane_gradients_;  // (lanes, parameters)
   std::vector<ParameterRange> unsummed_;
   std::vector<double> metrics_;           // (metrics), of the lanes that have been asked for
   Index reports_ = 0;                     // lanes whose metrics have not been

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <sma/base/precision.hpp>
 #include <sma/base/sequences.hpp>
 #include <sma/base/views.hpp>
 
@@ -58,7 +59,7 @@ struct LaplaceAttention {
 template <class T>
 struct NoBias {
   static constexpr Index table_size = 0;
-  const T* table = nullptr;
+  const compute_of<T>* table = nullptr;
   SMA_HD Index slot(Position, Position, Index, Index) const { return 0; }
 };
 
@@ -66,7 +67,7 @@ struct NoBias {
 template <class T, Index MaxPositions>
 struct SimpleBias {
   static constexpr Index table_size = 2 * MaxPositions - 1;
-  const T* table = nullptr;
+  const compute_of<T>* table = nullptr;
   SMA_HD Index slot(Position ti, Position tj, Index, Index) const {
     Index offset = tj - ti;
     if (offset > MaxPositions - 1) offset = MaxPositions - 1;
@@ -79,7 +80,7 @@ struct SimpleBias {
 template <class T, Index Window>
 struct LocalBias {
   static constexpr Index table_size = 6 * Window - 1;
-  const T* table = nullptr;
+  const compute_of<T>* table = nullptr;
   SMA_HD Index slot(Position, Position, Index i, Index j) const { return 4 * Window - 1 + (j - i); }
 };
 
@@ -87,7 +88,7 @@ struct LocalBias {
 template <class T, bool Causal>
 struct T5Bias {
   static constexpr Index table_size = 32;
-  const T* table = nullptr;
+  const compute_of<T>* table = nullptr;
   SMA_HD Index slot(Position ti, Position tj, Index, Index) const {
     Index n = ti - tj;
     Index first = 0;
@@ -144,6 +145,7 @@ struct AttentionProblem {
   static constexpr Index value_width = V;
   static constexpr bool causal = Causal;
   static constexpr Index window = Window;
+  using A = compute_of<T>;
   static constexpr bool has_bias = Bias::table_size > 0;
 
   Sequences s;
@@ -158,15 +160,15 @@ struct AttentionProblem {
     if (Causal) return i + 1;
     return Window == 0 || i + Window + 1 > end ? end : i + Window + 1;
   }
-  SMA_HD T scale(Index i, Index begin, Index end) const {
-    if (Activation::normalizes) return 1 / std::sqrt(T(Z));
-    if (Window > 0) return 1 / T(Causal ? Window : 2 * Window);
-    return 1 / T(Causal ? i - begin + 1 : end - begin);
+  SMA_HD A scale(Index i, Index begin, Index end) const {
+    if (Activation::normalizes) return 1 / std::sqrt(A(Z));
+    if (Window > 0) return 1 / A(Causal ? Window : 2 * Window);
+    return 1 / A(Causal ? i - begin + 1 : end - begin);
   }
   /// Keys first .. end - 1 are those that query i sees.
   struct Keys {
     Index first, end;
-    T scale;
+    A scale;
   };
   SMA_HD Keys keys_of(Index i) const {
     const Index sequence = sequence_of(s, i);
@@ -175,15 +177,15 @@ struct AttentionProblem {
     return {first_key(i, begin), end_key(i, end), scale(i, begin, end)};
   }
   SMA_HD Index slot(Index i, Index j) const { return bias.slot(s.positions[i], s.positions[j], i, j); }
-  SMA_HD T score(Index i, Index j, T scale) const {
-    T dot = 0;
+  SMA_HD A score(Index i, Index j, A scale) const {
+    A dot = 0;
     for (Index c = 0; c < Z; ++c) dot += q(i, c) * k(j, c);
     dot *= scale;
     if (has_bias) dot += bias.table[slot(i, j)];
     return dot;
   }
   /// act(score); for softmax `normalizer` is the row's log of the sum of exponentials.
-  SMA_HD static T weight(T score, [[maybe_unused]] T normalizer) {
+  SMA_HD static A weight(A score, [[maybe_unused]] A normalizer) {
     if constexpr (Activation::normalizes)
       return std::exp(score - normalizer);
     else
@@ -202,29 +204,31 @@ struct AttentionForward {
   Problem p;
   Queries queries;
   Rows<T, Problem::value_width> out;  // (rows, V)
-  T* normalizer;                      // (rows)
+  compute_of<T>* normalizer;                      // (rows)
 
   SMA_HD Index extent() const { return queries.end - queries.begin; }
   SMA_HD void operator()(Index index) const {
+    using A = compute_of<T>;
     const Index i = queries.begin + index;
     const auto [first, end, scale] = p.keys_of(i);
-    T log_sum = 0;
+    A log_sum = 0;
     if constexpr (Problem::Act::normalizes) {
-      T top = p.score(i, first, scale);
+      A top = p.score(i, first, scale);
       for (Index j = first; j < end; ++j) {
-        const T score = p.score(i, j, scale);
+        const A score = p.score(i, j, scale);
         if (score > top) top = score;
       }
-      T sum = 0;
+      A sum = 0;
       for (Index j = first; j < end; ++j) sum += std::exp(p.score(i, j, scale) - top);
       log_sum = top + std::log(sum);
     }
     normalizer[i] = log_sum;
-    for (Index c = 0; c < Problem::value_width; ++c) out(i, c) = 0;
+    A total[array_bound<Problem::value_width>] = {};
     for (Index j = first; j < end; ++j) {
-      const T w = p.weight(p.score(i, j, scale), log_sum);
-      for (Index c = 0; c < Problem::value_width; ++c) out(i, c) += w * p.v(j, c);
+      const A w = p.weight(p.score(i, j, scale), log_sum);
+      for (Index c = 0; c < Problem::value_width; ++c) total[c] += w * p.v(j, c);
     }
+    for (Index c = 0; c < Problem::value_width; ++c) out(i, c) = total[c];
   }
 };
 
@@ -232,13 +236,15 @@ struct AttentionForward {
 /// then one for each row as a key (dk, dv), the last one for the bias table.
 template <class T, class Problem>
 struct AttentionBackward {
+  using A = compute_of<T>;
   Problem p;
   Queries queries;
   Rows<const T, Problem::value_width> out, dout;  // (rows, V)
-  const T* normalizer;                            // (rows)
-  Rows<T, Problem::query_width> dq, dk;           // (rows, Z)
-  Rows<T, Problem::value_width> dv;               // (rows, V)
-  T* dtable;                                      // (table_size) or null
+  const compute_of<T>* normalizer;                            // (rows)
+  Rows<T, Problem::query_width> dq;               // (rows, Z)
+  Rows<compute_of<T>, Problem::query_width> dk;   // (rows, Z)
+  Rows<compute_of<T>, Problem::value_width> dv;   // (rows, V)
+  compute_of<T>* dtable;                          // (table_size) or null
 
   SMA_HD Index count() const { return queries.end - queries.begin; }
   SMA_HD Index extent() const {
@@ -246,13 +252,13 @@ struct AttentionBackward {
   }
 
   /// d loss / d score(i, j), and the weight w_ij.
-  SMA_HD T score_gradient(Index i, Index j, T scale, T& w) const {
-    const T score = p.score(i, j, scale);
+  SMA_HD A score_gradient(Index i, Index j, A scale, A& w) const {
+    const A score = p.score(i, j, scale);
     w = p.weight(score, normalizer[i]);
-    T dw = 0;
+    A dw = 0;
     for (Index c = 0; c < Problem::value_width; ++c) dw += dout(i, c) * p.v(j, c);
     if constexpr (Problem::Act::normalizes) {
-      T mean = 0;
+      A mean = 0;
       for (Index c = 0; c < Problem::value_width; ++c) mean += dout(i, c) * out(i, c);
       return w * (dw - mean);
     } else {
@@ -272,29 +278,30 @@ struct AttentionBackward {
   /// What query i adds to dtable.
   SMA_HD void add_to_table(Index i) const {
     const auto [first, end, scale] = p.keys_of(i);
-    T w = 0;
+    A w = 0;
     for (Index j = first; j < end; ++j) dtable[p.slot(i, j)] += score_gradient(i, j, scale, w);
   }
 
  private:
   SMA_HD void as_query(Index i) const {
     const auto [first, end, scale] = p.keys_of(i);
-    T w = 0;
-    for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) = 0;
+    A w = 0;
+    A total[array_bound<Problem::query_width>] = {};
     for (Index j = first; j < end; ++j) {
-      const T ds = score_gradient(i, j, scale, w) * scale;
-      for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) += ds * p.k(j, c);
+      const A ds = score_gradient(i, j, scale, w) * scale;
+      for (Index c = 0; c < Problem::query_width; ++c) total[c] += ds * p.k(j, c);
     }
+    for (Index c = 0; c < Problem::query_width; ++c) dq(i, c) = total[c];
   }
   SMA_HD void as_key(Index j) const {
     const Index sequence = sequence_of(p.s, j);
     const Index begin = p.s.begin(sequence);
     const Index end = p.s.end(sequence);
-    T w = 0;
+    A w = 0;
     for (Index i = begin > queries.begin ? begin : queries.begin; i < end && i < queries.end; ++i) {
       if (j < p.first_key(i, begin) || j >= p.end_key(i, end)) continue;
-      const T scale = p.scale(i, begin, end);
-      const T ds = score_gradient(i, j, scale, w) * scale;
+      const A scale = p.scale(i, begin, end);
+      const A ds = score_gradient(i, j, scale, w) * scale;
       for (Index c = 0; c < Problem::query_width; ++c) dk(j, c) += ds * p.q(i, c);
       for (Index c = 0; c < Problem::value_width; ++c) dv(j, c) += w * dout(i, c);
     }

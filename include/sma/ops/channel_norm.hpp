@@ -23,17 +23,17 @@ struct ChannelStatistics {
 template <class T, Index Width>
 struct DeviationTerm {
   Rows<const T, Width> x;
-  const T* mean;  // (Width)
-  SMA_HD T operator()(Index r, Index c) const { return x(r, c) - mean[c]; }
+  const compute_of<T>* mean;  // (Width)
+  SMA_HD compute_of<T> operator()(Index r, Index c) const { return x(r, c) - mean[c]; }
 };
 
 /// (x - mean)^2 with one mean a channel: terms of the batch variance.
 template <class T, Index Width>
 struct SquaredDeviationTerm {
   Rows<const T, Width> x;
-  const T* mean;  // (Width)
-  SMA_HD T operator()(Index r, Index c) const {
-    const T d = x(r, c) - mean[c];
+  const compute_of<T>* mean;  // (Width)
+  SMA_HD compute_of<T> operator()(Index r, Index c) const {
+    const compute_of<T> d = x(r, c) - mean[c];
     return d * d;
   }
 };
@@ -42,8 +42,8 @@ struct SquaredDeviationTerm {
 template <class T, Index Width>
 struct ChannelNormalizedTerm {
   Rows<const T, Width> x, dy;
-  ChannelStatistics<T> statistics;
-  SMA_HD T operator()(Index r, Index c) const { return dy(r, c) * statistics.normalized(x(r, c), c); }
+  ChannelStatistics<compute_of<T>> statistics;
+  SMA_HD compute_of<T> operator()(Index r, Index c) const { return dy(r, c) * statistics.normalized(x(r, c), c); }
 };
 
 /// y = xhat * weight + bias with statistics a channel. weight and bias may be null.
@@ -51,9 +51,9 @@ template <class T, Index Width>
 struct ChannelNormForward {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  ChannelStatistics<T> statistics;
-  const T* weight;
-  const T* bias;
+  ChannelStatistics<compute_of<T>> statistics;
+  const compute_of<T>* weight;
+  const compute_of<T>* bias;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
     const T* in = x.row(i);
@@ -71,18 +71,18 @@ template <class T, Index Width>
 struct ChannelNormBackward {
   Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
-  ChannelStatistics<T> statistics;
-  const T* weight;  // may be null
-  const T* sums;    // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
+  ChannelStatistics<compute_of<T>> statistics;
+  const compute_of<T>* weight;  // may be null
+  const compute_of<T>* sums;    // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
     const T* in = x.row(i);
     const T* d = dy.row(i);
     T* out = dx.row(i);
-    const T inverse = 1 / sums[2 * Width];
+    const compute_of<T> inverse = 1 / sums[2 * Width];
     set_row(base, i, out, [&](Index j) {
-      const T xhat = statistics.normalized(in[j], j);
-      const T scale = weight != nullptr ? statistics.rstd[j] * weight[j] : statistics.rstd[j];
+      const compute_of<T> xhat = statistics.normalized(in[j], j);
+      const compute_of<T> scale = weight != nullptr ? statistics.rstd[j] * weight[j] : statistics.rstd[j];
       return scale * (d[j] - sums[j] * inverse - xhat * sums[Width + j] * inverse);
     });
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/base/sequences.hpp>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/ops/sums.hpp>
 
@@ -76,14 +77,14 @@ template <class T, Index Width>
 struct ScatterRows {
   Rows<const T, Width> x;
   const std::int32_t* rows;
-  const T* weight;  // one a source row, `weight_stride` apart, or null
+  const compute_of<T>* weight;  // one a source row, `weight_stride` apart, or null
   Index weight_stride;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index c) const {
     const T* from = x.row(c);
     T* to = y.row(rows[c]);
-    const T w = weight != nullptr ? weight[rows[c] * weight_stride] : T(1);
+    const compute_of<T> w = weight != nullptr ? weight[rows[c] * weight_stride] : compute_of<T>(1);
     for (Index j = 0; j < Width; ++j) to[j] += w * from[j];
   }
 };
@@ -94,7 +95,7 @@ template <class T, Index Width>
 struct ExtractRows {
   Rows<const T, Width> x;
   const std::int32_t* rows;
-  const T* weight;  // one a source row, `weight_stride` apart, or null
+  const compute_of<T>* weight;  // one a source row, `weight_stride` apart, or null
   Index weight_stride;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return x.rows + 1; }
@@ -103,7 +104,7 @@ struct ExtractRows {
     for (Index r = c > 0 ? rows[c - 1] + 1 : 0; r < end; ++r)
       for (Index j = 0; j < Width; ++j) y(r, j) = 0;
     if (c == x.rows) return;
-    const T w = weight != nullptr ? weight[end * weight_stride] : T(1);
+    const compute_of<T> w = weight != nullptr ? weight[end * weight_stride] : compute_of<T>(1);
     for (Index j = 0; j < Width; ++j) y(end, j) = w * x(c, j);
   }
 };
@@ -113,8 +114,8 @@ template <class T, Index Width>
 struct ScatterRowsBackward {
   Rows<const T, Width> dy, x;
   const std::int32_t* rows;
-  const T* weight;
-  T* dweight;
+  const compute_of<T>* weight;
+  compute_of<T>* dweight;
   Index weight_stride;
   Rows<T, Width> dx;
   SMA_HD Index extent() const { return x.rows; }
@@ -123,8 +124,8 @@ struct ScatterRowsBackward {
     const T* d = dy.row(r);
     const T* out = x.row(c);
     T* to = dx.row(c);
-    const T w = weight[r * weight_stride];
-    dweight[r * weight_stride] = row_sum<T, Width>([d, out](Index j) { return d[j] * out[j]; });
+    const compute_of<T> w = weight[r * weight_stride];
+    dweight[r * weight_stride] = row_sum<compute_of<T>, Width>([d, out](Index j) { return d[j] * out[j]; });
     for (Index j = 0; j < Width; ++j) to[j] = w * d[j];
   }
 };

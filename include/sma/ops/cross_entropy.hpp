@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 
 /// Cross entropy of rows of logits.
@@ -16,13 +17,14 @@ struct CrossEntropyRow {
   Rows<const T, Classes> y;
   Rows<T, Classes> dy;  // null: no gradient wanted
   const std::int32_t* targets;
-  T scale;
+  compute_of<T> scale;
   double* losses;   // (rows)
   double* correct;  // (rows)
   bool ignores;     // whether there is a target that is ignored
   std::int32_t ignored;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     const T* logits = y.row(i);
     const Index target = targets[i];
     if (ignores && targets[i] == ignored) {
@@ -34,14 +36,14 @@ struct CrossEntropyRow {
     }
     Index best = 0;
     for (Index c = 1; c < Classes; ++c) best = logits[c] > logits[best] ? c : best;
-    const T top = logits[best];
-    T sum = 0;
+    const A top = logits[best];
+    A sum = 0;
     for (Index c = 0; c < Classes; ++c) sum += std::exp(logits[c] - top);
     losses[i] = static_cast<double>(std::log(sum)) + static_cast<double>(top - logits[target]);
     correct[i] = best == target && sum > 0 ? 1.0 : 0.0;  // the sum is NaN when a logit is
     if (!dy) return;
     for (Index c = 0; c < Classes; ++c)
-      dy(i, c) = scale * (std::exp(logits[c] - top) / sum - (c == target ? T(1) : T(0)));
+      dy(i, c) = scale * (std::exp(logits[c] - top) / sum - (c == target ? A(1) : A(0)));
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <limits>
+#include <sma/base/precision.hpp>
 #include <sma/base/sequences.hpp>
 #include <sma/device/backend.hpp>
 
@@ -47,9 +48,9 @@ struct DecayForward {
   Sequences s;
   Rows<const T, Channels> x;
   Rows<T, Channels> y;
-  const T* decay;    // (directions, Channels, States), q
-  const T* weight;   // (directions, Channels, States), h
-  const T* skip;     // (Channels)
+  const compute_of<T>* decay;    // (directions, Channels, States), q
+  const compute_of<T>* weight;   // (directions, Channels, States), h
+  const compute_of<T>* skip;     // (Channels)
   Index truncation;  // K, 0 for none
 
   SMA_HD Index extent() const { return s.count * Channels; }
@@ -64,18 +65,18 @@ struct DecayForward {
  private:
   template <bool Backwards>
   SMA_HD void add(Index sequence, Index c, Index parameters) const {
-    const T* q = decay + parameters;
-    const T* h = weight + parameters;
+    const compute_of<T>* q = decay + parameters;
+    const compute_of<T>* h = weight + parameters;
     const Index length = s.length(sequence);
-    T state[array_bound<States>] = {};
-    T cut[array_bound<States>];
-    for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : T(0);
+    compute_of<T> state[array_bound<States>] = {};
+    compute_of<T> cut[array_bound<States>];
+    for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : compute_of<T>(0);
     for (Index step = 0; step < length; ++step) {
       const Index t = Backwards ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
-      const T in = x(t, c);
+      const compute_of<T> in = x(t, c);
       const bool leaves = truncation > 0 && step >= truncation;
-      const T old = leaves ? x(Backwards ? t + truncation : t - truncation, c) : T(0);
-      T total = y(t, c);
+      const compute_of<T> old = leaves ? x(Backwards ? t + truncation : t - truncation, c) : T(0);
+      compute_of<T> total = y(t, c);
       for (Index n = 0; n < States; ++n) {
         state[n] = q[n] * state[n] + in - cut[n] * old;
         total += h[n] * state[n];
@@ -97,38 +98,39 @@ struct DecayBackwardParameters {
 
   Sequences s;
   Rows<const T, Channels> x, dy;
-  const T* decay;   // (directions, Channels, States)
-  const T* weight;  // (directions, Channels, States)
+  const compute_of<T>* decay;   // (directions, Channels, States)
+  const compute_of<T>* weight;  // (directions, Channels, States)
   Index truncation;
-  T* ddecay;   // (directions, Channels, States), added to
-  T* dweight;  // (directions, Channels, States), added to
-  T* dskip;    // (Channels), added to
+  compute_of<T>* ddecay;   // (directions, Channels, States), added to
+  compute_of<T>* dweight;  // (directions, Channels, States), added to
+  compute_of<T>* dskip;    // (Channels), added to
 
   SMA_HD Index extent() const { return directions * Channels; }
   SMA_HD void operator()(Index e) const {
     const Index c = e % Channels;
     const Rows<const T, Channels>& from = e < Channels ? x : dy;
     const Rows<const T, Channels>& to = e < Channels ? dy : x;
-    const T* q = decay + e * States;
-    const T* h = weight + e * States;
-    T cut[array_bound<States>];
-    T cut_slope[array_bound<States>];
-    T sum_decay[array_bound<States>] = {};
-    T sum_weight[array_bound<States>] = {};
-    T sum_skip = 0;
+    const compute_of<T>* q = decay + e * States;
+    const compute_of<T>* h = weight + e * States;
+    compute_of<T> cut[array_bound<States>];
+    compute_of<T> cut_slope[array_bound<States>];
+    compute_of<T> sum_decay[array_bound<States>] = {};
+    compute_of<T> sum_weight[array_bound<States>] = {};
+    compute_of<T> sum_skip = 0;
     for (Index n = 0; n < States; ++n) {
-      const T before = truncation > 0 ? vanishing_power(q[n], truncation - 1) : T(0);
+      const compute_of<T> before =
+          truncation > 0 ? vanishing_power(q[n], truncation - 1) : compute_of<T>(0);
       cut[n] = before * q[n];
-      cut_slope[n] = static_cast<T>(truncation) * before;
+      cut_slope[n] = static_cast<compute_of<T>>(truncation) * before;
     }
     for (Index sequence = 0; sequence < s.count; ++sequence) {
-      T state[array_bound<States>] = {};
-      T slope[array_bound<States>] = {};
+      compute_of<T> state[array_bound<States>] = {};
+      compute_of<T> slope[array_bound<States>] = {};
       for (Index t = s.begin(sequence); t < s.end(sequence); ++t) {
-        const T in = from(t, c);
-        const T d = to(t, c);
+        const compute_of<T> in = from(t, c);
+        const compute_of<T> d = to(t, c);
         const bool leaves = truncation > 0 && t - s.begin(sequence) >= truncation;
-        const T old = leaves ? from(t - truncation, c) : T(0);
+        const compute_of<T> old = leaves ? from(t - truncation, c) : T(0);
         for (Index n = 0; n < States; ++n) {
           slope[n] = q[n] * slope[n] + state[n] - cut_slope[n] * old;
           state[n] = q[n] * state[n] + in - cut[n] * old;
@@ -155,13 +157,13 @@ struct DecayBackward {
   Sequences s;
   Rows<const T, Channels> x, dy;
   Rows<T, Channels> dx;
-  const T* decay;    // (directions, Channels, States)
-  const T* weight;   // (directions, Channels, States)
-  const T* skip;     // (Channels)
+  const compute_of<T>* decay;    // (directions, Channels, States)
+  const compute_of<T>* weight;   // (directions, Channels, States)
+  const compute_of<T>* skip;     // (Channels)
   Index truncation;  // K, 0 for none
-  T* ddecay;         // (directions, Channels, States), added to
-  T* dweight;        // (directions, Channels, States), added to
-  T* dskip;          // (Channels), added to
+  compute_of<T>* ddecay;         // (directions, Channels, States), added to
+  compute_of<T>* dweight;        // (directions, Channels, States), added to
+  compute_of<T>* dskip;          // (Channels), added to
 
   [[nodiscard]] auto parameters() const {
     return DecayBackwardParameters<T, Channels, States, Bidirectional>{
@@ -177,19 +179,19 @@ template <class T, Index Channels, Index States>
 struct DecayStep {
   const T* x;        // (Channels)
   T* y;              // (Channels), written
-  const T* decay;    // (Channels, States)
-  const T* weight;   // (Channels, States)
-  const T* skip;     // (Channels)
-  T* state;          // (Channels, States)
-  const T* cut;      // (Channels, States) q^K, used when something leaves
+  const compute_of<T>* decay;    // (Channels, States)
+  const compute_of<T>* weight;   // (Channels, States)
+  const compute_of<T>* skip;     // (Channels)
+  compute_of<T>* state;          // (Channels, States)
+  const compute_of<T>* cut;      // (Channels, States) q^K, used when something leaves
   const T* leaving;  // (Channels) x[t-K], or null
 
   SMA_HD Index extent() const { return Channels; }
   SMA_HD void operator()(Index c) const {
-    T total = skip[c] * x[c];
+    compute_of<T> total = skip[c] * x[c];
     for (Index n = 0; n < States; ++n) {
       const Index i = c * States + n;
-      T next = decay[i] * state[i] + x[c];
+      compute_of<T> next = decay[i] * state[i] + x[c];
       if (leaving != nullptr) next -= cut[i] * leaving[c];
       state[i] = next;
       total += weight[i] * next;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/base/random.hpp>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 
 /// Random masks, keyed by row and channel.
@@ -24,7 +25,7 @@ struct Dropout {
   std::uint8_t* mask;  // (rows, mask_bytes), written
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
-    const T factor = static_cast<T>(1.0 / (1.0 - rate));
+    const auto factor = static_cast<compute_of<T>>(1.0 / (1.0 - rate));
     std::uint8_t* bits = mask + i * mask_bytes<Width>;
     for (Index byte = 0; byte < mask_bytes<Width>; ++byte) bits[byte] = 0;
     for (Index quad = 0; quad * 4 < Width; ++quad) {
@@ -33,7 +34,7 @@ struct Dropout {
         const Index j = quad * 4 + l;
         if (j >= Width) continue;
         const bool kept = to_unit(block.word[l]) >= rate;
-        y(i, j) = kept ? x(i, j) * factor : T(0);
+        y(i, j) = kept ? x(i, j) * factor : compute_of<T>(0);
         if (kept) bits[j / 8] = static_cast<std::uint8_t>(bits[j / 8] | (1U << (j % 8)));
       }
     }
@@ -46,11 +47,11 @@ struct MaskRows {
   Rows<const T, Width> x;
   Rows<T, Width> y;
   const std::uint8_t* mask;  // (rows, mask_bytes)
-  T factor;
+  compute_of<T> factor;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     const std::uint8_t* bits = mask + i * mask_bytes<Width>;
-    for (Index j = 0; j < Width; ++j) y(i, j) = (bits[j / 8] >> (j % 8) & 1) != 0 ? x(i, j) * factor : T(0);
+    for (Index j = 0; j < Width; ++j) y(i, j) = (bits[j / 8] >> (j % 8) & 1) != 0 ? x(i, j) * factor : compute_of<T>(0);
   }
 };
 

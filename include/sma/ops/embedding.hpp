@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/ops/sums.hpp>
 
@@ -13,11 +14,11 @@ template <class T, Index Width>
 struct GatherEmbedding {
   Rows<const Token, 1> tokens;
   Rows<T, Width> y;
-  const T* table;  // (Vocabulary, Width)
-  T factor;
+  const compute_of<T>* table;  // (Vocabulary, Width)
+  compute_of<T> factor;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
-    const T* from = table + static_cast<Index>(tokens(i, 0)) * Width;
+    const compute_of<T>* from = table + static_cast<Index>(tokens(i, 0)) * Width;
     T* to = y.row(i);
     for (Index j = 0; j < Width; ++j) to[j] = factor * from[j];
   }
@@ -29,8 +30,8 @@ template <class T, Index Width>
 struct ScatterEmbedding {
   Rows<const Token, 1> tokens;
   Rows<const T, Width> dy;
-  T* dtable;
-  T factor;
+  compute_of<T>* dtable;
+  compute_of<T> factor;
   Index padding;  // -1: none
   SMA_HD Index extent() const { return Width; }
   SMA_HD void operator()(Index j) const {
@@ -44,11 +45,11 @@ template <class T, Index Width>
 struct RealEmbeddingForward {
   Rows<const T, 1> x;
   Rows<T, Width> y;
-  const T* weight;
-  const T* bias;
+  const compute_of<T>* weight;
+  const compute_of<T>* bias;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
-    const T value = x(i, 0);
+    const compute_of<T> value = x(i, 0);
     T* to = y.row(i);
     for (Index j = 0; j < Width; ++j) to[j] = value * weight[j] + bias[j];
   }
@@ -58,12 +59,12 @@ template <class T, Index Width>
 struct RealEmbeddingBackward {
   Rows<const T, Width> dy;
   Rows<T, 1> dx;
-  const T* weight;
+  const compute_of<T>* weight;
   SMA_HD Index extent() const { return dy.rows; }
   SMA_HD void operator()(Index i) const {
     const T* d = dy.row(i);
-    const T* w = weight;
-    dx(i, 0) = row_sum<T, Width>([d, w](Index j) { return d[j] * w[j]; });
+    const compute_of<T>* w = weight;
+    dx(i, 0) = row_sum<compute_of<T>, Width>([d, w](Index j) { return d[j] * w[j]; });
   }
 };
 
@@ -71,7 +72,7 @@ template <class T, Index Width>
 struct ScaledByInputTerm {
   Rows<const T, 1> x;
   Rows<const T, Width> dy;
-  SMA_HD T operator()(Index r, Index c) const { return x(r, 0) * dy(r, c); }
+  SMA_HD compute_of<T> operator()(Index r, Index c) const { return x(r, 0) * dy(r, c); }
 };
 
 }  // namespace ops

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <sma/base/config.hpp>
+#include <sma/base/precision.hpp>
 
 namespace sma {
 
@@ -18,7 +19,7 @@ struct FiniteParts {
   SMA_HD Index extent() const { return parts; }
   SMA_HD void operator()(Index p) const {
     bool all = true;
-    for (Index i = p; i < count; i += parts) all = all && same_number(x[i] - x[i], T(0));
+    for (Index i = p; i < count; i += parts) all = all && same_number<compute_of<T>>(x[i] - x[i], 0);
     finite[p] = all ? 1 : 0;
   }
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/ops/sums.hpp>
 
@@ -14,8 +15,8 @@ namespace ops {
 template <class T, Index Z>
 struct QueriesAndKeys {
   Rows<const T, Z> z;
-  const T* gamma;  // (2, Z)
-  const T* beta;   // (2, Z)
+  const compute_of<T>* gamma;  // (2, Z)
+  const compute_of<T>* beta;   // (2, Z)
   Rows<T, Z> q, k;
   SMA_HD Index extent() const { return z.rows; }
   SMA_HD void operator()(Index i) const {
@@ -31,7 +32,7 @@ struct QueriesAndKeys {
 template <class T, Index Z>
 struct QueriesAndKeysBackward {
   Rows<const T, Z> dq, dk;
-  const T* gamma;
+  const compute_of<T>* gamma;
   Rows<T, Z> dz;
   SMA_HD Index extent() const { return dz.rows; }
   SMA_HD void operator()(Index i) const {
@@ -53,7 +54,7 @@ struct GateBackward {
     T* pr = r.row(i);
     T* d = dy.row(i);
     for (Index j = 0; j < V; ++j) {
-      const T slope = d[j];
+      const compute_of<T> slope = d[j];
       d[j] = slope * pr[j];
       pr[j] = slope * pg[j];
     }
@@ -69,23 +70,24 @@ struct StreamAttention {
   const Position* positions;  // (W + 1)
   Index number;               // of the query among the active elements, from 0; already in the ring
   Bias bias;
-  T* scores;  // (W + 1) workspace
+  compute_of<T>* scores;  // (W + 1) workspace
   T* out;     // (V)
   SMA_HD Index extent() const { return 1; }
   SMA_HD void operator()(Index) const {
     const Index first = number > W ? number - W : 0;
-    const T scale = Activation::normalizes ? 1 / std::sqrt(T(Z)) : 1 / T(W);
+    using A = compute_of<T>;
+    const A scale = Activation::normalizes ? 1 / std::sqrt(A(Z)) : 1 / A(W);
     const Position here = positions[number % (W + 1)];
-    T top = 0;
+    A top = 0;
     for (Index j = first; j <= number; ++j) {
       const T* k = keys + j % (W + 1) * Z;
       const T* query = q;
-      T score = scale * row_sum<T, Z>([query, k](Index c) { return query[c] * k[c]; });
+      A score = scale * row_sum<A, Z>([query, k](Index c) { return query[c] * k[c]; });
       if (Bias::table_size > 0) score += bias.table[bias.slot(here, positions[j % (W + 1)], number, j)];
       scores[j - first] = score;
       if (j == first || score > top) top = score;
     }
-    T sum = 0;
+    A sum = 0;
     for (Index j = 0; j <= number - first; ++j) {
       if constexpr (Activation::normalizes)
         scores[j] = std::exp(scores[j] - top);
@@ -93,13 +95,14 @@ struct StreamAttention {
         scores[j] = Activation::value(scores[j]);
       sum += scores[j];
     }
-    const T factor = Activation::normalizes ? 1 / sum : T(1);
-    for (Index c = 0; c < V; ++c) out[c] = 0;
+    const A factor = Activation::normalizes ? 1 / sum : A(1);
+    A total[array_bound<V>] = {};
     for (Index j = first; j <= number; ++j) {
-      const T weight = scores[j - first] * factor;
+      const A weight = scores[j - first] * factor;
       const T* v = values + j % (W + 1) * V;
-      for (Index c = 0; c < V; ++c) out[c] += weight * v[c];
+      for (Index c = 0; c < V; ++c) total[c] += weight * v[c];
     }
+    for (Index c = 0; c < V; ++c) out[c] = total[c];
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/base/dual.hpp>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <utility>
 
@@ -39,10 +40,10 @@ template <class T, Index Width, class F, std::size_t Count>
 struct LearnedMap {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  const T* numbers;  // (Count, Width)
+  const compute_of<T>* numbers;  // (Count, Width)
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
-    using Function = LearnedFunction<T, Width, F, Count>;
+    using Function = LearnedFunction<compute_of<T>, Width, F, Count>;
     for (Index j = 0; j < Width; ++j) y(i, j) = Function::value(x(i, j), numbers + j);
   }
 };
@@ -52,10 +53,10 @@ template <class T, Index Width, class F, std::size_t Count>
 struct LearnedMapBackward {
   Rows<const T, Width> x, dy;
   Rows<T, Width> dx;
-  const T* numbers;  // (Count, Width)
+  const compute_of<T>* numbers;  // (Count, Width)
   SMA_HD Index extent() const { return dx.rows; }
   SMA_HD void operator()(Index i) const {
-    using Function = LearnedFunction<T, Width, F, Count>;
+    using Function = LearnedFunction<compute_of<T>, Width, F, Count>;
     for (Index j = 0; j < Width; ++j) dx(i, j) = dy(i, j) * Function::template slope<0>(x(i, j), numbers + j);
   }
 };
@@ -64,9 +65,9 @@ struct LearnedMapBackward {
 template <class T, Index Width, class F, std::size_t Count, std::size_t K>
 struct LearnedTerm {
   Rows<const T, Width> x, dy;
-  const T* numbers;  // (Count, Width)
-  SMA_HD T operator()(Index r, Index c) const {
-    using Function = LearnedFunction<T, Width, F, Count>;
+  const compute_of<T>* numbers;  // (Count, Width)
+  SMA_HD compute_of<T> operator()(Index r, Index c) const {
+    using Function = LearnedFunction<compute_of<T>, Width, F, Count>;
     return dy(r, c) * Function::template slope<K + 1>(x(r, c), numbers + c);
   }
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 
 /// y = f(x), element by element, f one of functions.hpp. One index is one row.
@@ -15,7 +16,7 @@ struct Apply {
   Rows<T, Width> y;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
-    for (Index j = 0; j < Width; ++j) y(i, j) = Function::value(x(i, j));
+    for (Index j = 0; j < Width; ++j) y(i, j) = Function::value(static_cast<compute_of<T>>(x(i, j)));
   }
 };
 
@@ -26,7 +27,7 @@ struct ApplyBackward {
   Rows<T, Width> dx;
   SMA_HD Index extent() const { return dx.rows; }
   SMA_HD void operator()(Index i) const {
-    for (Index j = 0; j < Width; ++j) dx(i, j) = dy(i, j) * Function::derivative(x(i, j));
+    for (Index j = 0; j < Width; ++j) dx(i, j) = dy(i, j) * Function::derivative(static_cast<compute_of<T>>(x(i, j)));
   }
 };
 
@@ -37,7 +38,7 @@ struct ApplyAndDerive {
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     for (Index j = 0; j < Width; ++j) {
-      const T before = x(i, j);
+      const compute_of<T> before = x(i, j);
       y(i, j) = Function::value(before);
       x(i, j) = Function::derivative(before);
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/ops/sums.hpp>
 
@@ -15,8 +16,8 @@ inline constexpr double kNormEpsilon = 1e-5;
 /// What a norm keeps of its rows.
 template <class T>
 struct RowMoments {
-  T* mean;  // (rows)
-  T* rstd;  // (rows)
+  compute_of<T>* mean;  // (rows)
+  compute_of<T>* rstd;  // (rows)
 };
 
 /// out[j] = base(i, j) + f(j) over a row; base may be null, or hold out.
@@ -35,17 +36,18 @@ template <class T, Index Width>
 struct LayerNormForward {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  const T* weight;
-  const T* bias;
-  T* mean;  // (rows)
-  T* rstd;  // (rows)
+  const compute_of<T>* weight;
+  const compute_of<T>* bias;
+  compute_of<T>* mean;  // (rows)
+  compute_of<T>* rstd;  // (rows)
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     const T* in = x.row(i);
     T* out = y.row(i);
-    const T m = row_sum<T, Width>([in](Index j) { return in[j]; }) / T(Width);
-    const T v = row_sum<T, Width>([in, m](Index j) { return (in[j] - m) * (in[j] - m); }) / T(Width);
-    const T r = 1 / std::sqrt(v + T(kNormEpsilon));
+    const A m = row_sum<A, Width>([in](Index j) { return in[j]; }) / A(Width);
+    const A v = row_sum<A, Width>([in, m](Index j) { return (in[j] - m) * (in[j] - m); }) / A(Width);
+    const A r = 1 / std::sqrt(v + A(kNormEpsilon));
     mean[i] = m;
     rstd[i] = r;
     if (weight != nullptr) {
@@ -61,25 +63,26 @@ template <class T, Index Width>
 struct LayerNormBackward {
   Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
-  const T* weight;
-  const T* mean;
-  const T* rstd;
+  const compute_of<T>* weight;
+  const compute_of<T>* mean;
+  const compute_of<T>* rstd;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     const T* in = x.row(i);
     const T* d = dy.row(i);
     T* out = dx.row(i);
-    const T m = mean[i];
-    const T r = rstd[i];
-    T g[array_bound<Width>];
+    const A m = mean[i];
+    const A r = rstd[i];
+    A g[array_bound<Width>];
     if (weight != nullptr) {
       for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[j];
     } else {
       for (Index j = 0; j < Width; ++j) g[j] = d[j];
     }
-    const T* gp = g;
-    const T sum = row_sum<T, Width>([gp](Index j) { return gp[j]; }) / T(Width);
-    const T dot = row_sum<T, Width>([gp, in, m, r](Index j) { return gp[j] * (in[j] - m) * r; }) / T(Width);
+    const A* gp = g;
+    const A sum = row_sum<A, Width>([gp](Index j) { return gp[j]; }) / A(Width);
+    const A dot = row_sum<A, Width>([gp, in, m, r](Index j) { return gp[j] * (in[j] - m) * r; }) / A(Width);
     set_row(base, i, out, [&](Index j) { return r * (g[j] - sum - (in[j] - m) * r * dot); });
   }
 };
@@ -88,10 +91,11 @@ struct LayerNormBackward {
 template <class T, Index Width>
 struct NormalizedTerm {
   Rows<const T, Width> x, dy;
-  const T* mean;  // null: no mean (rms norms)
-  const T* rstd;
-  SMA_HD T operator()(Index r, Index c) const {
-    const T centred = mean != nullptr ? x(r, c) - mean[r] : x(r, c);
+  const compute_of<T>* mean;  // null: no mean (rms norms)
+  const compute_of<T>* rstd;
+  SMA_HD compute_of<T> operator()(Index r, Index c) const {
+    const compute_of<T> element = x(r, c);
+    const compute_of<T> centred = mean != nullptr ? element - mean[r] : element;
     return dy(r, c) * centred * rstd[r];
   }
 };
@@ -101,14 +105,15 @@ template <class T, Index Width, bool PerChannel>
 struct RmsNormForward {
   Rows<const T, Width> x;
   Rows<T, Width> y;
-  const T* weight;  // (Width), (1) or null
-  T* rstd;          // (rows)
+  const compute_of<T>* weight;  // (Width), (1) or null
+  compute_of<T>* rstd;          // (rows)
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     const T* in = x.row(i);
     T* out = y.row(i);
-    const T v = row_sum<T, Width>([in](Index j) { return in[j] * in[j]; }) / T(Width);
-    const T r = 1 / std::sqrt(v + T(kNormEpsilon));
+    const A v = row_sum<A, Width>([in](Index j) { return in[j] * in[j]; }) / A(Width);
+    const A r = 1 / std::sqrt(v + A(kNormEpsilon));
     rstd[i] = r;
     if (weight != nullptr) {
       for (Index j = 0; j < Width; ++j) out[j] = in[j] * r * weight[PerChannel ? j : 0];
@@ -123,22 +128,23 @@ template <class T, Index Width, bool PerChannel>
 struct RmsNormBackward {
   Rows<const T, Width> x, dy, base;
   Rows<T, Width> dx;
-  const T* weight;
-  const T* rstd;
+  const compute_of<T>* weight;
+  const compute_of<T>* rstd;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     const T* in = x.row(i);
     const T* d = dy.row(i);
     T* out = dx.row(i);
-    const T r = rstd[i];
-    T g[array_bound<Width>];
+    const A r = rstd[i];
+    A g[array_bound<Width>];
     if (weight != nullptr) {
       for (Index j = 0; j < Width; ++j) g[j] = d[j] * weight[PerChannel ? j : 0];
     } else {
       for (Index j = 0; j < Width; ++j) g[j] = d[j];
     }
-    const T* gp = g;
-    const T dot = row_sum<T, Width>([gp, in, r](Index j) { return gp[j] * in[j] * r; }) / T(Width);
+    const A* gp = g;
+    const A dot = row_sum<A, Width>([gp, in, r](Index j) { return gp[j] * in[j] * r; }) / A(Width);
     set_row(base, i, out, [&](Index j) { return r * (g[j] - in[j] * r * dot); });
   }
 };

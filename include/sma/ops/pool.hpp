@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sma/base/sequences.hpp>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 
 /// From the rows of a sequence to one.
@@ -30,12 +31,12 @@ struct MeanPoolForward {
   Rows<T, Width> y;  // (count, Width)
   SMA_HD Index extent() const { return s.count; }
   SMA_HD void operator()(Index q) const {
-    T* to = y.row(q);
-    for (Index j = 0; j < Width; ++j) to[j] = 0;
+    using A = compute_of<T>;
+    A total[array_bound<Width>] = {};
     for (Index t = s.begin(q); t < s.end(q); ++t)
-      for (Index j = 0; j < Width; ++j) to[j] += x(t, j);
-    const T inverse = s.length(q) > 0 ? 1 / static_cast<T>(s.length(q)) : T(0);
-    for (Index j = 0; j < Width; ++j) to[j] *= inverse;
+      for (Index j = 0; j < Width; ++j) total[j] += x(t, j);
+    const A inverse = s.length(q) > 0 ? 1 / static_cast<A>(s.length(q)) : A(0);
+    for (Index j = 0; j < Width; ++j) y(q, j) = total[j] * inverse;
   }
 };
 
@@ -46,7 +47,8 @@ struct MeanPoolBackward {
   Rows<T, Width> dx;
   SMA_HD Index extent() const { return s.count; }
   SMA_HD void operator()(Index q) const {
-    const T inverse = s.length(q) > 0 ? 1 / static_cast<T>(s.length(q)) : T(0);
+    using A = compute_of<T>;
+    const A inverse = s.length(q) > 0 ? 1 / static_cast<A>(s.length(q)) : A(0);
     for (Index t = s.begin(q); t < s.end(q); ++t)
       for (Index j = 0; j < Width; ++j) dx(t, j) = dy(q, j) * inverse;
   }
@@ -70,8 +72,8 @@ struct PairForward {
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     for (Index j = 0; j < Width; ++j) {
-      const T first = x(2 * i, j);
-      const T second = x(2 * i + 1, j);
+      const compute_of<T> first = x(2 * i, j);
+      const compute_of<T> second = x(2 * i + 1, j);
       y(i, j) = second;
       y(i, Width + j) = first;
       y(i, 2 * Width + j) = first * second;
@@ -88,8 +90,8 @@ struct PairBackward {
   SMA_HD Index extent() const { return dy.rows; }
   SMA_HD void operator()(Index i) const {
     for (Index j = 0; j < Width; ++j) {
-      const T first = x(2 * i, j);
-      const T second = x(2 * i + 1, j);
+      const compute_of<T> first = x(2 * i, j);
+      const compute_of<T> second = x(2 * i + 1, j);
       dx(2 * i, j) = dy(i, Width + j) + dy(i, 2 * Width + j) * second + dy(i, 3 * Width + j);
       dx(2 * i + 1, j) = dy(i, j) + dy(i, 2 * Width + j) * first - dy(i, 3 * Width + j);
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 
 /// Sine and cosine codes of time steps.
@@ -30,7 +31,7 @@ struct PositionCodes {
   Rows<T, Width> code;
   SMA_HD Index extent() const { return code.rows; }
   SMA_HD void operator()(Index i) const {
-    for (Index c = 0; c < Width; ++c) code(i, c) = position_code<T, Width>(positions[i], c);
+    for (Index c = 0; c < Width; ++c) code(i, c) = position_code<compute_of<T>, Width>(positions[i], c);
   }
 };
 
@@ -38,7 +39,7 @@ struct PositionCodes {
 template <class T, Index Width>
 struct AddToScaled {
   Rows<const T, Width> x;
-  const T* scale;
+  const compute_of<T>* scale;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/ops/positions.hpp>
 
@@ -17,16 +18,17 @@ struct Rotate {
   const Position* positions;
   Rows<const T, Z> x;
   Rows<T, Z> y;
-  T direction;
+  compute_of<T> direction;
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
+    using A = compute_of<T>;
     for (Index m = 0; m < Z / 2; ++m) {
       // Angles need more than single precision at long range.
       const double angle = static_cast<double>(positions[i]) * position_frequency<Z>(m);
-      const T c = static_cast<T>(std::cos(angle));
-      const T d = direction * static_cast<T>(std::sin(angle));
-      const T a = x(i, 2 * m);
-      const T b = x(i, 2 * m + 1);
+      const A c = static_cast<A>(std::cos(angle));
+      const A d = direction * static_cast<A>(std::sin(angle));
+      const A a = x(i, 2 * m);
+      const A b = x(i, 2 * m + 1);
       y(i, 2 * m) = a * c - b * d;
       y(i, 2 * m + 1) = b * c + a * d;
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/device/fill.hpp>
 
@@ -34,6 +35,19 @@ struct CopyRows {
   }
 };
 
+/// y = x, in other numbers.
+template <class From, class T, Index Width>
+struct ConvertRows {
+  Rows<const From, Width> x;
+  Rows<T, Width> y;
+  SMA_HD Index extent() const { return y.rows; }
+  SMA_HD void operator()(Index i) const {
+    const From* from = x.row(i);
+    T* to = y.row(i);
+    for (Index j = 0; j < Width; ++j) to[j] = static_cast<T>(from[j]);
+  }
+};
+
 /// y = y + x.
 template <class T, Index Width>
 struct AddRows {
@@ -50,7 +64,7 @@ struct AddRows {
 /// y = factor * x.
 template <class T, Index Width>
 struct ScaleRows {
-  T factor;
+  compute_of<T> factor;
   Rows<const T, Width> x;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return y.rows; }
@@ -87,7 +101,7 @@ struct AddTo {
 /// y = y + weight * x, of one row. One index is one element.
 template <class T, Index Width>
 struct AddWeighted {
-  T weight;
+  compute_of<T> weight;
   Rows<const T, Width> x;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return Width; }

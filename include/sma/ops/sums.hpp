@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/precision.hpp>
 #include <sma/base/views.hpp>
 #include <sma/device/backend.hpp>
 
@@ -70,22 +71,22 @@ void column_sums(C& ctx, Index rows, const First& first, T* first_out, const Sec
 template <class T, Index Width>
 struct ElementTerm {  // x
   Rows<const T, Width> x;
-  SMA_HD T operator()(Index r, Index c) const { return x(r, c); }
+  SMA_HD compute_of<T> operator()(Index r, Index c) const { return x(r, c); }
 };
 
 template <class T, Index Width>
 struct ProductTerm {  // a * b
   Rows<const T, Width> a, b;
-  SMA_HD T operator()(Index r, Index c) const { return a(r, c) * b(r, c); }
+  SMA_HD compute_of<T> operator()(Index r, Index c) const { return a(r, c) * b(r, c); }
 };
 
 template <class T, Index Width>
 struct RowDotTerm {  // sum over a row of a * b, as a column sum over one column
   Rows<const T, Width> a, b;
-  SMA_HD T operator()(Index r, Index) const {
+  SMA_HD compute_of<T> operator()(Index r, Index) const {
     const T* pa = a.row(r);
     const T* pb = b.row(r);
-    return row_sum<T, Width>([pa, pb](Index j) { return pa[j] * pb[j]; });
+    return row_sum<compute_of<T>, Width>([pa, pb](Index j) { return pa[j] * pb[j]; });
   }
 };
 

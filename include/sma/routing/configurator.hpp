@@ -143,39 +143,41 @@ struct LatentConfigurator {
                                     Param<"confidence", Shape<M>>, Param<"load_balance", Shape<1>>,
                                     Param<"z_loss", Shape<1>>, Param<"budget", Shape<1>>>;
 
+    /// Logits, probabilities and weights are what rows are computed with, whatever they are stored as.
     template <class S>
     struct Saved {
-      Rows<S, logits> u;     // (rows, K)
-      S* p;                  // (rows, M)
-      Decisions<S, M> made;  // (rows, M)
+      Rows<compute_of<S>, logits> u;     // (rows, K)
+      compute_of<S>* p;                  // (rows, M)
+      Decisions<compute_of<S>, M> made;  // (rows, M)
     };
 
-    template <class C, class S>
-    static GatingOf<S> gating(C& ctx, const Weights<For, S>& w) {
-      GatingOf<S> g{nullptr, S(1), ratio_value<S, typename Options::act_bias>(),
+    template <class C, class S, class A = compute_of<S>>
+    static GatingOf<A> gating(C& ctx, const Weights<For, S>& w) {
+      GatingOf<A> g{nullptr, A(1), ratio_value<A, typename Options::act_bias>(),
                     detail::is_noisy<Estimator>() && ctx.training(), ctx.random(w.instance)};
       if constexpr (learns_temperature) g.theta = w["temp"_p].data;
       if constexpr (detail::anneals<Estimator>())
-        g.temperature = static_cast<S>(Estimator::temperature(ctx.settings.progress));
+        g.temperature = static_cast<A>(Estimator::temperature(ctx.settings.progress));
       return g;
     }
 
     /// Decides for every row; the decisions live as long as `saved`.
     template <class C, class S>
-    static Decisions<S, M> forward(C& ctx, const Sequences& s, Rows<const S, Width> x, Weights<For, S> w,
-                                   Saved<S>& saved) {
-      saved.u = ctx.template keep_rows<logits>(s.rows);
-      saved.p = ctx.template keep<S>(s.rows * M);
-      saved.made = {ctx.template keep<std::uint8_t>(s.rows * M), ctx.template keep<S>(s.rows * M)};
+    static Decisions<compute_of<S>, M> forward(C& ctx, const Sequences& s, Rows<const S, Width> x,
+                                               Weights<For, S> w, Saved<S>& saved) {
+      using A = compute_of<S>;
+      saved.u = ctx.template keep_rows<logits, A>(s.rows);
+      saved.p = ctx.template keep<A>(s.rows * M);
+      saved.made = {ctx.template keep<std::uint8_t>(s.rows * M), ctx.template keep<A>(s.rows * M)};
       ops::linear_forward(ctx, x, w["weight"_p].data, w["bias"_p].data, saved.u);
       ctx.launch(
-          ops::Decide<S, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p, saved.made.active});
-      if constexpr (!detail::selects_steps<Rule, S, M>)
-        ctx.launch(ops::DecideSequence<S, Rule, M>{s, saved.p, saved.made.active});
-      ctx.launch(ops::WeighDecisions<S, Estimator, M>{saved.p, saved.made.active, s.rows, saved.made.weight,
+          ops::Decide<A, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p, saved.made.active});
+      if constexpr (!detail::selects_steps<Rule, A, M>)
+        ctx.launch(ops::DecideSequence<A, Rule, M>{s, saved.p, saved.made.active});
+      ctx.launch(ops::WeighDecisions<A, Estimator, M>{saved.p, saved.made.active, s.rows, saved.made.weight,
                                                       ctx.trace, ctx.trace_columns, w.trace, s.ids});
       if (w.metric_data != nullptr)
-        ctx.launch(ops::RouterMetrics<S, GatingOf<S>, M>{
+        ctx.launch(ops::RouterMetrics<A, GatingOf<A>, M>{
             s, saved.u.data, saved.p, saved.made.active, ctx.settings.auxiliary.budget_target,
             1.0 / static_cast<double>(ctx.settings.batch_sequences), w.metric_data});
       return saved.made;
@@ -183,38 +185,39 @@ struct LatentConfigurator {
 
     /// dweight (rows, M): d loss / d weight, 0 where skipped. Writes dx (unless null) and adds to g.
     template <class C, class S>
-    static void backward(C& ctx, const Sequences& s, Rows<const S, Width> x, const S* dweight,
+    static void backward(C& ctx, const Sequences& s, Rows<const S, Width> x, const compute_of<S>* dweight,
                          Target<S, Width> dx, Weights<For, S> w, Gradients<For, S> g, Saved<S>& saved) {
+      using A = compute_of<S>;
       auto scope = ctx.scope();
       const AuxiliaryWeights& aux = ctx.settings.auxiliary;
       const bool shapes_p = !same_number(aux.load_balance, 0.0) || !same_number(aux.budget, 0.0);
-      const S share =
-          static_cast<S>(ctx.settings.auxiliary_share / static_cast<double>(ctx.settings.batch_sequences));
-      const auto du = ctx.template scratch_rows<logits>(s.rows);
-      S* dtheta = ctx.template scratch<S>(s.rows);
-      S* dp = shapes_p ? ctx.template scratch<S>(s.rows * M) : nullptr;
-      ops::AuxiliaryBackward<S, GatingOf<S>, M> auxiliary{s,
+      const A share =
+          static_cast<A>(ctx.settings.auxiliary_share / static_cast<double>(ctx.settings.batch_sequences));
+      const auto du = ctx.template scratch_rows<logits, A>(s.rows);
+      A* dtheta = ctx.template scratch<A>(s.rows);
+      A* dp = shapes_p ? ctx.template scratch<A>(s.rows * M) : nullptr;
+      ops::AuxiliaryBackward<A, GatingOf<A>, M> auxiliary{s,
                                                           saved.u.data,
                                                           saved.p,
                                                           saved.made.active,
-                                                          static_cast<S>(aux.load_balance) * share,
-                                                          static_cast<S>(aux.z_loss) * share,
-                                                          static_cast<S>(aux.budget) * share,
-                                                          static_cast<S>(aux.budget_target),
+                                                          static_cast<A>(aux.load_balance) * share,
+                                                          static_cast<A>(aux.z_loss) * share,
+                                                          static_cast<A>(aux.budget) * share,
+                                                          static_cast<A>(aux.budget_target),
                                                           dp,
                                                           nullptr};
       if (shapes_p) ctx.launch(auxiliary);
-      ctx.launch(ops::DecideBackward<S, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p,
+      ctx.launch(ops::DecideBackward<A, Rule, Estimator, M>{gating(ctx, w), saved.u, s.ids, saved.p,
                                                             saved.made.active, dweight, dp, du, dtheta});
       if (!same_number(aux.z_loss, 0.0)) {
         auxiliary.du = du.data;
         ctx.launch(auxiliary);
       }
       if constexpr (learns_temperature) {
-        using Theta = ops::ElementTerm<S, 1>;
-        ctx.launch(ops::ColumnSum<S, 1, Theta>{s.rows, Theta{{dtheta, s.rows}}, g["temp"_p].data});
+        using Theta = ops::ElementTerm<A, 1>;
+        ops::column_sum<1>(ctx, s.rows, Theta{{dtheta, s.rows}}, g["temp"_p].data);
       }
-      ops::linear_backward(ctx, Rows<const S, logits>(du), x, w["weight"_p].data, g["weight"_p].data,
+      ops::linear_backward(ctx, Rows<const A, logits>(du), x, w["weight"_p].data, g["weight"_p].data,
                            g["bias"_p].data, dx.rows, dx.base);
     }
 

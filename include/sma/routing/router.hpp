@@ -188,7 +188,7 @@ struct Router {
   template <class S>
   struct Saved {
     saved_of<BoundConfigurator, S> configurator;
-    Decisions<S, branches> made;
+    Decisions<compute_of<S>, branches> made;
     std::array<Selection, sizeof...(Branches)> selected;
     std::array<Rows<S, output_width>, sizeof...(Branches)> outputs;  // each branch's, of its active rows
     std::tuple<saved_of<typename detail::BranchModule<Branches>::type, S>...> parts;
@@ -210,7 +210,7 @@ struct Router {
     });
     const auto counts = ctx.record();
     // What needs no count runs while the counts come.
-    observe(ctx, child<"configurator">(w), s, Rows<S, branches>{saved.made.weight, s.rows});
+    observe(ctx, child<"configurator">(w), s, Rows<compute_of<S>, branches>{saved.made.weight, s.rows});
     const bool sets = !y.base && first_branch < branches;  // the first branch writes every row
     if (y.base && !y.in_place()) ctx.launch(ops::CopyRows<S, output_width>{y.base, y.rows});
     if (!y.base && !sets) ctx.launch(ops::FillRows<S, output_width>{S(0), y.rows});
@@ -228,7 +228,7 @@ struct Router {
         auto inner = ctx.scope();
         sma::forward<branch<N>>(ctx, selected.sequences, in, out, child<N + 1>(w), std::get<N>(saved.parts));
       }
-      const S* weight = saved.made.weight + N;
+      const compute_of<S>* weight = saved.made.weight + N;
       if (N == first_branch && sets)
         ctx.launch(ops::ExtractRows<S, output_width>{out, selected.rows, weight, branches, y.rows});
       else
@@ -241,8 +241,9 @@ struct Router {
                        Rows<const S, output_width> dy, Target<S, input_width> dx, Weights<Router, S> w,
                        Gradients<Router, S> g, Saved<S>& saved) {
     auto outer = ctx.scope();
-    S* dweight = ctx.template scratch<S>(s.rows * branches);
-    ctx.launch(ops::Fill<S>{dweight, s.rows * branches, S(0)});
+    using A = compute_of<S>;
+    A* dweight = ctx.template scratch<A>(s.rows * branches);
+    ctx.launch(ops::Fill<A>{dweight, s.rows * branches, A(0)});
     std::array<Rows<S, input_width>, sizeof...(Branches)> gradients{};
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       const Selection& selected = saved.selected[N];
@@ -272,9 +273,9 @@ struct Router {
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                    Weights<Router, S> w, Stream<S>& stream) {
     saved_of<BoundConfigurator, S> saved{};
-    const Decisions<S, branches> made =
+    const Decisions<compute_of<S>, branches> made =
         BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved);
-    observe(ctx, child<"configurator">(w), s, Rows<S, branches>{made.weight, 1});
+    observe(ctx, child<"configurator">(w), s, Rows<compute_of<S>, branches>{made.weight, 1});
     ctx.launch(ops::Fill<S>{y.data, output_width, S(0)});
     const auto out = ctx.template scratch_rows<output_width>(1);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {

@@ -57,8 +57,8 @@ inline void add_origin(SafetensorsWriter& file) {
 /// A copy in host memory of a buffer of the network's or its optimizer's, such as `net.parameters()`, which may live in another
 /// memory. PyTorch: `tensor.cpu()`.
 template <class Net>
-std::vector<typename Net::Scalar> host_copy(Net& net, std::span<typename Net::Scalar> device) {
-  std::vector<typename Net::Scalar> host(device.size());
+std::vector<typename Net::Compute> host_copy(Net& net, std::span<typename Net::Compute> device) {
+  std::vector<typename Net::Compute> host(device.size());
   if (!host.empty()) net.backend().download(host.data(), device.data(), device.size_bytes());
   net.backend().wait();
   return host;
@@ -184,7 +184,7 @@ SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTens
 }
 
 template <class Net>
-SMA_NOINLINE HostTensors<typename Net::Scalar> host_tensors(Net& net) {
+SMA_NOINLINE HostTensors<typename Net::Compute> host_tensors(Net& net) {
   using Description = typename Net::description;
   return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy(net, net.parameters()),
           host_copy(net, net.buffers())};
@@ -215,7 +215,7 @@ void load_weights(Net& net, const std::string& path) {
 /// training state alone.
 template <class Net, class Optimizer>
 void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state, const std::string& path) {
-  const detail::HostMoments<typename Net::Scalar> moments{host_copy(net, optimizer.first_moment()),
+  const detail::HostMoments<typename Net::Compute> moments{host_copy(net, optimizer.first_moment()),
                                                           host_copy(net, optimizer.second_moment())};
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
@@ -226,7 +226,7 @@ namespace detail {
 template <class Net, class Optimizer>
 TrainingState load_checkpoint(Net& net, Optimizer& optimizer, const std::string& path,
                               const std::function<void(const TrainingState&)>& check) {
-  using S = typename Net::Scalar;
+  using S = typename Net::Compute;
   const auto file = SafetensorsFile::open(path);
   auto host = host_tensors(net);
   const auto count = static_cast<std::size_t>(Net::parameter_count);

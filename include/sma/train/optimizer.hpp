@@ -38,7 +38,7 @@ inline double clip_factor(double norm, double limit) {
 template <class Net, bool Rectified = false>
 class Adam {
  public:
-  using Scalar = typename Net::Scalar;
+  using Scalar = typename Net::Compute;
   using B = typename Net::BackendType;
 
   explicit Adam(Net& net, AdamOptions options = {})

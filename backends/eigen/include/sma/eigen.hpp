@@ -19,4 +19,5 @@
 #include <sma/eigen/ops/map.hpp>
 #include <sma/eigen/ops/norm.hpp>
 #include <sma/eigen/ops/positions.hpp>
+#include <sma/eigen/ops/precision.hpp>
 #include <sma/eigen/ops/sums.hpp>

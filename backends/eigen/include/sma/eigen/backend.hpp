@@ -18,10 +18,10 @@
 namespace sma {
 inline namespace SMA_ISA {
 
-/// CPU backend over Eigen, scalar float or double. Host memory, sharded over threads.
+/// CPU backend over Eigen, scalar float or double, or Precision<bf16, float>. Host memory, sharded over threads.
 template <class ScalarType>
 struct Eigen {
-  using Scalar = ScalarType;
+  using Scalar = storage_of<ScalarType>;
   using Team = eigen::Team;
   using Arithmetic = eigen::FlushDenormals;
   static constexpr bool host_accessible = true;

@@ -51,7 +51,7 @@ class Thrust : public detail::ThrustSystem<System> {
   using Queue = detail::ThrustSystem<System>;
 
  public:
-  using Scalar = ScalarType;
+  using Scalar = storage_of<ScalarType>;
   using Team = detail::OneLaneTeam;
   static constexpr bool host_accessible = false;
 

@@ -22,7 +22,7 @@ template <class T, class Problem>
 struct TableBlocks {
   static constexpr Index table_size = decltype(Problem::bias)::table_size;
   AttentionBackward<T, Problem> whole;
-  Rows<T, table_size> tables;  // (blocks, table_size)
+  Rows<compute_of<T>, table_size> tables;  // (blocks, table_size)
   SMA_HD Index extent() const { return tables.rows; }
   SMA_HD void operator()(Index b) const {
     AttentionBackward<T, Problem> block = whole;
@@ -45,12 +45,13 @@ void run(Context<Thrust<System, S>>& ctx, const ops::AttentionBackward<T, Proble
   if constexpr (Problem::has_bias) {
     if (k.dtable == nullptr) return;
     constexpr Index size = ops::TableBlocks<T, Problem>::table_size;
-    using Element = ops::ElementTerm<T, size>;
+    using A = compute_of<T>;
+    using Element = ops::ElementTerm<A, size>;
     auto scope = ctx.scope();
     const Index blocks = (k.count() + detail::kQueriesPerTable - 1) / detail::kQueriesPerTable;
-    const Rows<T, size> tables{ctx.template scratch<T>(blocks * size), blocks};
+    const auto tables = ctx.template scratch_rows<size, A>(blocks);
     ctx.launch(ops::TableBlocks<T, Problem>{k, tables});
-    ctx.launch(ops::ColumnSum<T, size, Element>{blocks, Element{tables}, k.dtable});
+    ctx.launch(ops::ColumnSum<A, size, Element>{blocks, Element{tables}, k.dtable});
   }
 }
 

@@ -84,8 +84,8 @@ void run(Context<Thrust<System, S>>& ctx, const ops::ListActive& k) {
 }
 
 /// Zeros in parallel, whatever the gaps between active rows.
-template <class System, class S, Index Width>
-void run(Context<Thrust<System, S>>& ctx, const ops::ExtractRows<S, Width>& k) {
+template <class System, class Scalar, class S, Index Width>
+void run(Context<Thrust<System, Scalar>>& ctx, const ops::ExtractRows<S, Width>& k) {
   ctx.launch(ops::FillRows<S, Width>{S(0), k.y});
   ctx.launch(ops::ScatterRows<S, Width>{k.x, k.rows, k.weight, k.weight_stride, k.y});
 }
