@@ -163,7 +163,7 @@ struct GatedAttention {
     const sma::RowWindow window(ctx, s, Span::size > 0 ? Span::size : s.rows);
     const Index most = window.most_rows();
     const Parts<S> parts = room_for_parts<S>(ctx, most);
-    const auto dg = ctx.template scratch_rows<ValueWidth>(most);  // first d loss / d (g * r)
+    const auto dg = ctx.template scratch_rows<ValueWidth>(most);     // first d loss / d (g * r)
     using A = sma::compute_of<S>;                                    // of sums over queries
     const auto dv = ctx.template scratch_rows<ValueWidth, A>(most);  // first g * r
     const auto dq = ctx.template scratch_rows<QueryWidth>(most);
@@ -197,8 +197,8 @@ struct GatedAttention {
       // No later query sees the keys of these rows.
       const Index count = window.done(b);
       mix_backward(ctx, s, x, b.first, dq.block(0, count), as_stored<S>(ctx, dk.block(0, count)),
-                   as_stored<S>(ctx, dv.block(0, count)),
-                   parts.inner.block(0, count), dx.block(b.first, count), w, g, saved);
+                   as_stored<S>(ctx, dv.block(0, count)), parts.inner.block(0, count),
+                   dx.block(b.first, count), w, g, saved);
     });
   }
 
@@ -262,8 +262,8 @@ struct GatedAttention {
   static void drop_again(C& ctx, const Saved<S>& saved, Index first, sma::Rows<S, ValueWidth> from,
                          sma::Rows<S, ValueWidth> to) {
     if (drops(ctx))
-      ctx.launch(
-          sma::ops::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first), Drop::template factor<sma::compute_of<S>>()});
+      ctx.launch(sma::ops::MaskRows<S, ValueWidth>{from, to, mask_of(saved, first),
+                                                   Drop::template factor<sma::compute_of<S>>()});
   }
 
   /// From dy to the gradients of g and, in its place, r; `gated` is memory.

@@ -158,7 +158,8 @@ TEST_CASE("modules on rows in bf16 round and do nothing else") {
   check_rounds<sma::Chain<sma::RealEmbedding<8>, sma::MeanPool<8>, sma::PairFeatures<8>>>({5, 0, 9, 1}, 3);
   check_rounds<seqboat::Ema<4, 3, true>>(lengths, 3);
   check_rounds<seqboat::Ema<4, 3, false, 4>>(lengths, 3);
-  check_rounds<seqboat::GatedAttention<6, 4, 8, seqboat::Window<2>, seqboat::Softmax, seqboat::RotaryPosition>>(
+  check_rounds<
+      seqboat::GatedAttention<6, 4, 8, seqboat::Window<2>, seqboat::Softmax, seqboat::RotaryPosition>>(
       lengths, 6);
 }
 
@@ -169,8 +170,8 @@ TEST_CASE("routers decide on rows in bf16 what they decide on those rows in floa
 }
 
 TEST_CASE("a classifier in bf16 learns as in float") {
-  using Model = sma::Chain<sma::TokenEmbedding<5, 8>, sma::Residual<sma::FeedForward<8, 16>>, sma::MeanPool<8>,
-                           sma::Linear<8, 2>>;
+  using Model = sma::Chain<sma::TokenEmbedding<5, 8>, sma::Residual<sma::FeedForward<8, 16>>,
+                           sma::MeanPool<8>, sma::Linear<8, 2>>;
   const auto trained = []<class B>(std::type_identity<B>) {
     using Net = sma::Network<Model, B>;
     Net net(sma::Seed{1});

@@ -23,7 +23,8 @@ struct bf16 {
  private:
   SMA_HD static constexpr std::uint16_t rounded(float x) {
     const auto all = __builtin_bit_cast(std::uint32_t, x);  // std::bit_cast, which nvcc calls on no device
-    if ((all & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<std::uint16_t>(all >> 16 | 0x40U);  // NaN stays NaN
+    if ((all & 0x7FFFFFFFU) > 0x7F800000U)
+      return static_cast<std::uint16_t>(all >> 16 | 0x40U);  // NaN stays NaN
     return static_cast<std::uint16_t>((all + 0x7FFFU + (all >> 16 & 1U)) >> 16);
   }
 };

@@ -158,7 +158,8 @@ struct Repeat {
       if (ctx.shards().sums_on_the_way()) {
         // All layers take the memory of the first, which is clear again when it has been summed.
         const Gradients<Layer, S> own = child<0>(g, 0);
-        if (i == N - 1) ctx.launch(ops::Fill<compute_of<S>>{own.data, parameter_count<Layer>, compute_of<S>(0)});
+        if (i == N - 1)
+          ctx.launch(ops::Fill<compute_of<S>>{own.data, parameter_count<Layer>, compute_of<S>(0)});
         ctx.shards().sum_gradients(own.data, child<0>(g, i).data, parameter_count<Layer>,
                                    [&] { sma::backward<Layer>(ctx, s, x, dy, dx, w, own, saved); });
         return;

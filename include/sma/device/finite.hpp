@@ -19,7 +19,8 @@ bool all_finite(const T* x, Index count) {
   using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t,
                                   std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
   static_assert(std::numeric_limits<compute_of<T>>::is_iec559 && sizeof(T) == sizeof(Bits));
-  constexpr Bits kExponent = std::bit_cast<Bits>(static_cast<T>(std::numeric_limits<compute_of<T>>::infinity()));
+  constexpr Bits kExponent =
+      std::bit_cast<Bits>(static_cast<T>(std::numeric_limits<compute_of<T>>::infinity()));
   Bits found = 0;
   for (Index i = 0; i < count; ++i) {
     Bits bits;

@@ -43,7 +43,7 @@ class Network {
   static constexpr bool couples = Pass::couples;
 
  public:
-  using Scalar = typename B::Scalar;    // of rows
+  using Scalar = typename B::Scalar;   // of rows
   using Compute = compute_of<Scalar>;  // of parameters, gradients, traces
   using BackendType = B;
   using description = Description;
@@ -351,7 +351,7 @@ class Network {
   std::vector<LossSum> loss_sums_;                   // (lanes)
   bool kept_ = false;                                // the last pass was `train`
   detail::DeviceBuffer<B, Scalar> output_gradient_;  // (output rows, output_width)
-  detail::DeviceBuffer<B, Compute> trace_;            // (rows, trace_width)
+  detail::DeviceBuffer<B, Compute> trace_;           // (rows, trace_width)
   Batch<Element, input_width> temporary_;
 };
 

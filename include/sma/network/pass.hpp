@@ -319,7 +319,7 @@ class Pass {
     if (gradients == nullptr) return;
     for_each_left([&](Index begin, Index count) {
       for_each_index(count, ops::SumLanes<Compute>{lane_gradients_.data() + begin, cut_.lanes(),
-                                                  parameter_count, count, gradients + begin});
+                                                   parameter_count, count, gradients + begin});
     });
   }
 

@@ -204,7 +204,7 @@ struct AttentionForward {
   Problem p;
   Queries queries;
   Rows<T, Problem::value_width> out;  // (rows, V)
-  compute_of<T>* normalizer;                      // (rows)
+  compute_of<T>* normalizer;          // (rows)
 
   SMA_HD Index extent() const { return queries.end - queries.begin; }
   SMA_HD void operator()(Index index) const {
@@ -240,7 +240,7 @@ struct AttentionBackward {
   Problem p;
   Queries queries;
   Rows<const T, Problem::value_width> out, dout;  // (rows, V)
-  const compute_of<T>* normalizer;                            // (rows)
+  const compute_of<T>* normalizer;                // (rows)
   Rows<T, Problem::query_width> dq;               // (rows, Z)
   Rows<compute_of<T>, Problem::query_width> dk;   // (rows, Z)
   Rows<compute_of<T>, Problem::value_width> dv;   // (rows, V)

@@ -43,7 +43,9 @@ template <class T, Index Width>
 struct ChannelNormalizedTerm {
   Rows<const T, Width> x, dy;
   ChannelStatistics<compute_of<T>> statistics;
-  SMA_HD compute_of<T> operator()(Index r, Index c) const { return dy(r, c) * statistics.normalized(x(r, c), c); }
+  SMA_HD compute_of<T> operator()(Index r, Index c) const {
+    return dy(r, c) * statistics.normalized(x(r, c), c);
+  }
 };
 
 /// y = xhat * weight + bias with statistics a channel. weight and bias may be null.
@@ -73,7 +75,8 @@ struct ChannelNormBackward {
   Rows<T, Width> dx;
   ChannelStatistics<compute_of<T>> statistics;
   const compute_of<T>* weight;  // may be null
-  const compute_of<T>* sums;    // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
+  const compute_of<T>*
+      sums;  // (2, Width): sum dy, sum dy * xhat, then (1) the number of rows, over the whole batch
   SMA_HD Index extent() const { return x.rows; }
   SMA_HD void operator()(Index i) const {
     const T* in = x.row(i);

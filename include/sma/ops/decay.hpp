@@ -48,10 +48,10 @@ struct DecayForward {
   Sequences s;
   Rows<const T, Channels> x;
   Rows<T, Channels> y;
-  const compute_of<T>* decay;    // (directions, Channels, States), q
-  const compute_of<T>* weight;   // (directions, Channels, States), h
-  const compute_of<T>* skip;     // (Channels)
-  Index truncation;  // K, 0 for none
+  const compute_of<T>* decay;   // (directions, Channels, States), q
+  const compute_of<T>* weight;  // (directions, Channels, States), h
+  const compute_of<T>* skip;    // (Channels)
+  Index truncation;             // K, 0 for none
 
   SMA_HD Index extent() const { return s.count * Channels; }
   SMA_HD void operator()(Index e) const {
@@ -70,7 +70,8 @@ struct DecayForward {
     const Index length = s.length(sequence);
     compute_of<T> state[array_bound<States>] = {};
     compute_of<T> cut[array_bound<States>];
-    for (Index n = 0; n < States; ++n) cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : compute_of<T>(0);
+    for (Index n = 0; n < States; ++n)
+      cut[n] = truncation > 0 ? vanishing_power(q[n], truncation) : compute_of<T>(0);
     for (Index step = 0; step < length; ++step) {
       const Index t = Backwards ? s.end(sequence) - 1 - step : s.begin(sequence) + step;
       const compute_of<T> in = x(t, c);
@@ -118,8 +119,7 @@ struct DecayBackwardParameters {
     compute_of<T> sum_weight[array_bound<States>] = {};
     compute_of<T> sum_skip = 0;
     for (Index n = 0; n < States; ++n) {
-      const compute_of<T> before =
-          truncation > 0 ? vanishing_power(q[n], truncation - 1) : compute_of<T>(0);
+      const compute_of<T> before = truncation > 0 ? vanishing_power(q[n], truncation - 1) : compute_of<T>(0);
       cut[n] = before * q[n];
       cut_slope[n] = static_cast<compute_of<T>>(truncation) * before;
     }
@@ -157,13 +157,13 @@ struct DecayBackward {
   Sequences s;
   Rows<const T, Channels> x, dy;
   Rows<T, Channels> dx;
-  const compute_of<T>* decay;    // (directions, Channels, States)
-  const compute_of<T>* weight;   // (directions, Channels, States)
-  const compute_of<T>* skip;     // (Channels)
-  Index truncation;  // K, 0 for none
-  compute_of<T>* ddecay;         // (directions, Channels, States), added to
-  compute_of<T>* dweight;        // (directions, Channels, States), added to
-  compute_of<T>* dskip;          // (Channels), added to
+  const compute_of<T>* decay;   // (directions, Channels, States)
+  const compute_of<T>* weight;  // (directions, Channels, States)
+  const compute_of<T>* skip;    // (Channels)
+  Index truncation;             // K, 0 for none
+  compute_of<T>* ddecay;        // (directions, Channels, States), added to
+  compute_of<T>* dweight;       // (directions, Channels, States), added to
+  compute_of<T>* dskip;         // (Channels), added to
 
   [[nodiscard]] auto parameters() const {
     return DecayBackwardParameters<T, Channels, States, Bidirectional>{
@@ -177,14 +177,14 @@ struct DecayBackward {
 /// One streaming step of the causal DecayForward. One index is one channel.
 template <class T, Index Channels, Index States>
 struct DecayStep {
-  const T* x;        // (Channels)
-  T* y;              // (Channels), written
-  const compute_of<T>* decay;    // (Channels, States)
-  const compute_of<T>* weight;   // (Channels, States)
-  const compute_of<T>* skip;     // (Channels)
-  compute_of<T>* state;          // (Channels, States)
-  const compute_of<T>* cut;      // (Channels, States) q^K, used when something leaves
-  const T* leaving;  // (Channels) x[t-K], or null
+  const T* x;                   // (Channels)
+  T* y;                         // (Channels), written
+  const compute_of<T>* decay;   // (Channels, States)
+  const compute_of<T>* weight;  // (Channels, States)
+  const compute_of<T>* skip;    // (Channels)
+  compute_of<T>* state;         // (Channels, States)
+  const compute_of<T>* cut;     // (Channels, States) q^K, used when something leaves
+  const T* leaving;             // (Channels) x[t-K], or null
 
   SMA_HD Index extent() const { return Channels; }
   SMA_HD void operator()(Index c) const {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <sma/base/random.hpp>
 #include <sma/base/precision.hpp>
+#include <sma/base/random.hpp>
 #include <sma/base/views.hpp>
 
 /// Random masks, keyed by row and channel.
@@ -51,7 +51,8 @@ struct MaskRows {
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     const std::uint8_t* bits = mask + i * mask_bytes<Width>;
-    for (Index j = 0; j < Width; ++j) y(i, j) = (bits[j / 8] >> (j % 8) & 1) != 0 ? x(i, j) * factor : compute_of<T>(0);
+    for (Index j = 0; j < Width; ++j)
+      y(i, j) = (bits[j / 8] >> (j % 8) & 1) != 0 ? x(i, j) * factor : compute_of<T>(0);
   }
 };
 

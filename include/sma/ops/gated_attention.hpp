@@ -71,7 +71,7 @@ struct StreamAttention {
   Index number;               // of the query among the active elements, from 0; already in the ring
   Bias bias;
   compute_of<T>* scores;  // (W + 1) workspace
-  T* out;     // (V)
+  T* out;                 // (V)
   SMA_HD Index extent() const { return 1; }
   SMA_HD void operator()(Index) const {
     const Index first = number > W ? number - W : 0;

@@ -88,8 +88,7 @@ struct LinearBackwardWeight {
 template <class C, class S, class Y, Index In, Index Out>
 void linear_forward(C& ctx, Rows<const S, In> x, const compute_of<S>* weight, const compute_of<S>* bias,
                     Rows<Y, Out> y, std::type_identity_t<Rows<const Y, Out>> base = {}) {
-  ctx.launch(
-      LinearForward<S, Y>{as_matrix(x), {weight, Out, In, In}, bias, as_matrix(y), as_matrix(base)});
+  ctx.launch(LinearForward<S, Y>{as_matrix(x), {weight, Out, In, In}, bias, as_matrix(y), as_matrix(base)});
 }
 
 /// dw += dy^T x, dbias += column sums of dy, dx = base + dy w (unless null; base may be null, or dx).

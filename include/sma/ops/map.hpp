@@ -27,7 +27,8 @@ struct ApplyBackward {
   Rows<T, Width> dx;
   SMA_HD Index extent() const { return dx.rows; }
   SMA_HD void operator()(Index i) const {
-    for (Index j = 0; j < Width; ++j) dx(i, j) = dy(i, j) * Function::derivative(static_cast<compute_of<T>>(x(i, j)));
+    for (Index j = 0; j < Width; ++j)
+      dx(i, j) = dy(i, j) * Function::derivative(static_cast<compute_of<T>>(x(i, j)));
   }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <sma/base/sequences.hpp>
 #include <sma/base/precision.hpp>
+#include <sma/base/sequences.hpp>
 #include <sma/base/views.hpp>
 
 /// From the rows of a sequence to one.

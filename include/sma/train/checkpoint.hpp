@@ -216,7 +216,7 @@ void load_weights(Net& net, const std::string& path) {
 template <class Net, class Optimizer>
 void save_checkpoint(Net& net, Optimizer& optimizer, const TrainingState& state, const std::string& path) {
   const detail::HostMoments<typename Net::Compute> moments{host_copy(net, optimizer.first_moment()),
-                                                          host_copy(net, optimizer.second_moment())};
+                                                           host_copy(net, optimizer.second_moment())};
   detail::write_checkpoint(path, detail::host_tensors(net), moments, state);
 }
 

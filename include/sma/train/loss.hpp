@@ -36,7 +36,7 @@ struct CrossEntropy {
 
   template <class C, class S, Index Classes>
   PendingLossSum operator()(C& ctx, Rows<const S, Classes> y, Rows<S, Classes> dy,
-                     std::span<const std::int32_t> targets, compute_of<S> scale) const {
+                            std::span<const std::int32_t> targets, compute_of<S> scale) const {
     auto scope = ctx.scope();
     auto* device_targets = ctx.template scratch<std::int32_t>(y.rows);
     ctx.backend().upload(device_targets, targets.data(), targets.size_bytes());
