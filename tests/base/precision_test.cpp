@@ -163,6 +163,16 @@ TEST_CASE("modules on rows in bf16 round and do nothing else") {
       lengths, 6);
 }
 
+TEST_CASE("sums over many numbers are taken in float: in bf16 they would stand still at 256 of them") {
+  check_rounds<sma::Linear<700, 3>>({40, 1}, 1);
+  check_rounds<sma::LayerNorm<600>>({40, 1}, 2);
+  check_rounds<sma::BatchNorm<2>>({3000, 0, 700}, 2);
+  check_rounds<sma::Linear<2, 2>>({3000, 0, 700}, 1);  // weights' gradients
+  check_rounds<sma::Chain<sma::RealEmbedding<4>, sma::MeanPool<4>>>({3000, 0, 700}, 3);
+  check_rounds<seqboat::Ema<2, 3, true>>({3000}, 3);
+  check_rounds<seqboat::GatedAttention<4, 4, 4, seqboat::Full>>({500}, 6);
+}
+
 TEST_CASE("routers decide on rows in bf16 what they decide on those rows in float") {
   const std::vector<Index> lengths{5, 0, 9, 1};
   check_rounds<Mixture>(lengths, 4);
