@@ -109,7 +109,7 @@ struct ExtractRows {
   }
 };
 
-/// The gradients of y[r] = weight[r] * x[c], r = rows[c]:  dx[c] = weight[r] * dy[r],  dweight[r] = dy[r] . x[c].
+/// The gradients of y[r] = weight[r] * x[c], r = rows[c]:  dx[c] = weight[r] * dy[r],  dweight[r] = dy[r] . x[c]. dx may be x.
 template <class T, Index Width>
 struct ScatterRowsBackward {
   Rows<const T, Width> dy, x;

@@ -250,7 +250,7 @@ struct Router {
       const Index rows = selected.sequences.rows;
       if (dx) gradients[N] = ctx.template scratch_rows<input_width>(rows);
       auto scope = ctx.scope();
-      const auto dout = ctx.template scratch_rows<output_width>(rows);
+      const Rows<S, output_width> dout = saved.outputs[N];  // which gives way to its gradient
       ctx.launch(ops::ScatterRowsBackward<S, output_width>{
           dy, saved.outputs[N], selected.rows, saved.made.weight + N, dweight + N, branches, dout});
       Rows<S, input_width> in;
