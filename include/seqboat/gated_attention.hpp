@@ -321,7 +321,7 @@ struct GatedAttention {
   template <class S, class C, class A, Index W>
   static sma::Rows<S, W> as_stored(C& ctx, const sma::Rows<A, W>& sums) {
     const sma::Rows<S, W> rows = room_in<S>(ctx, sums);
-    if constexpr (!std::is_same_v<S, A>) ctx.launch(sma::ops::ConvertRows<A, S, W>{sums, rows});
+    if constexpr (!std::is_same_v<S, A>) ctx.launch(sma::ops::CopyRows<S, W, A>{sums, rows});
     return rows;
   }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sma/eigen.hpp>
+#include <sma/shards/one_lane.hpp>
 #include <sma/sma.hpp>
 #include <vector>
 
@@ -28,21 +29,8 @@ void run(sma::Context<sma::Eigen<T>>&, const Halve<T>& k) {
 template <class ScalarType>
 struct Plain {
   using Scalar = ScalarType;
+  using Team = sma::OneLaneTeam;  // runs the shards of a batch: here one
   static constexpr bool host_accessible = true;
-
-  struct Team {  // runs the shards of a batch
-    static constexpr sma::Index max_lanes = 1;
-    struct Reducer {
-      template <class T>
-      void all_reduce(sma::Index, T*, sma::Index) {}
-    };
-    Team(sma::Index, sma::Index) {}
-    static Reducer* reducer(sma::Index) { return nullptr; }
-    template <class Task>
-    static void run(sma::Index lanes, bool, const Task& task) {
-      for (sma::Index lane = 0; lane < lanes; ++lane) task(lane, sma::Index{0});
-    }
-  };
 
   static void* allocate(std::size_t bytes) { return ::operator new(bytes); }
   static void deallocate(void* data) { ::operator delete(data); }

@@ -41,7 +41,7 @@ def templates(root):
             text = without_details(header.read_text(encoding="utf-8"))
             for match in re.finditer(r"^template <(.*?)>\n(?:  requires.*\n)?struct (\w+)( :|\s*\{)", text, re.M | re.S):
                 parameters = re.sub(r"\s+", " ", match[1])
-                if match[2] in ("Output", "Decisions") or "requires" in match[0]:
+                if match[2] == "Decisions" or "requires" in match[0]:
                     continue
                 parameters = re.sub(r"\b(?:class|Index|FixedString|bool|std::size_t)(\.\.\.)? (\w+)", r"\2\1", parameters)
                 yield f"{match[2]}<{parameters}>"

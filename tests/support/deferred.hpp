@@ -5,6 +5,7 @@
 #include <functional>
 #include <new>
 #include <sma/device/context.hpp>
+#include <sma/shards/one_lane.hpp>
 #include <utility>
 #include <vector>
 
@@ -12,26 +13,11 @@
 /// be read, shows. As far as the library can tell, a GPU with an endlessly slow queue.
 namespace deferred {
 
-/// One shard, on the calling thread.
-struct OneLane {
-  static constexpr sma::Index max_lanes = 1;
-  struct Reducer {
-    template <class T>
-    void all_reduce(sma::Index, T*, sma::Index) const {}
-  };
-  OneLane(sma::Index, sma::Index) {}
-  static Reducer* reducer(sma::Index) { return nullptr; }
-  template <class Task>
-  static void run(sma::Index lanes, bool, const Task& task) {
-    for (sma::Index lane = 0; lane < lanes; ++lane) task(lane, sma::Index{0});
-  }
-};
-
 template <class ScalarType>
 class Deferred {
  public:
   using Scalar = ScalarType;
-  using Team = OneLane;
+  using Team = sma::OneLaneTeam;
   static constexpr bool host_accessible = false;
   /// Entries of the queue that stand before it.
   struct Mark {

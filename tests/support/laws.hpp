@@ -108,24 +108,17 @@ std::vector<S> random_values(std::size_t count, std::uint64_t seed) {
 }
 
 /// Copies of a network's buffers in host memory.
-template <class N, class S>
-std::vector<S> host_copy(N& net, std::span<S> device) {
-  std::vector<S> host(device.size());
-  net.backend().download(host.data(), device.data(), device.size_bytes());
-  net.backend().wait();
-  return host;
-}
 template <class N>
 std::vector<typename N::Scalar> parameters_of(N& net) {
-  return laws::host_copy(net, net.parameters());
+  return sma::host_copy(net, net.parameters());
 }
 template <class N>
 std::vector<typename N::Scalar> gradients_of(N& net) {
-  return laws::host_copy(net, net.gradients());
+  return sma::host_copy(net, net.gradients());
 }
 template <class N>
 std::vector<typename N::Scalar> buffers_of(N& net) {
-  return laws::host_copy(net, net.buffers());
+  return sma::host_copy(net, net.buffers());
 }
 
 /// All parameters and running statistics become generic numbers, so that no gradient is trivially zero: the initial value plus

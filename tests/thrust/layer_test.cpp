@@ -97,10 +97,10 @@ TEST_CASE("a checkpoint goes from one backend to the other") {
   CHECK(sma::load_checkpoint(other, other_optimizer, path).step == 12);
   std::filesystem::remove(path);
   laws::check_same_bits(laws::parameters_of(other), laws::parameters_of(net), "parameters");
-  laws::check_same_bits(laws::host_copy(other, other_optimizer.first_moment()),
-                        laws::host_copy(net, optimizer.first_moment()), "first moments");
-  laws::check_same_bits(laws::host_copy(other, other_optimizer.second_moment()),
-                        laws::host_copy(net, optimizer.second_moment()), "second moments");
+  laws::check_same_bits(sma::host_copy(other, other_optimizer.first_moment()),
+                        sma::host_copy(net, optimizer.first_moment()), "first moments");
+  laws::check_same_bits(sma::host_copy(other, other_optimizer.second_moment()),
+                        sma::host_copy(net, optimizer.second_moment()), "second moments");
 }
 
 }  // namespace

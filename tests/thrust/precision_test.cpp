@@ -33,7 +33,7 @@ std::vector<float> pass() {
   for (Index i = 0; i < y.count; ++i)
     for (Index j = 0; j < 4; ++j) out.push_back(y(i, j));
   net.backward({dy.data(), y.count});
-  for (const float g : laws::host_copy(net, net.gradients())) out.push_back(g);
+  for (const float g : sma::host_copy(net, net.gradients())) out.push_back(g);
   return out;
 }
 

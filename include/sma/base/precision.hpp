@@ -46,15 +46,15 @@ struct ComputeOf {
 };
 template <>
 struct ComputeOf<bf16> {
-  using type = float;
+  using type = Precision<bf16, float>::Compute;
 };
 template <class T>
 struct StorageOf {
   using type = T;
 };
-template <class Storage, class Compute>
-struct StorageOf<Precision<Storage, Compute>> {
-  using type = Storage;
+template <class StorageType, class ComputeType>
+struct StorageOf<Precision<StorageType, ComputeType>> {
+  using type = typename Precision<StorageType, ComputeType>::Storage;
 };
 }  // namespace detail
 

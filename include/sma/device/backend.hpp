@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <new>
 #include <sma/base/sequences.hpp>
-#include <type_traits>
 
 namespace sma {
 
@@ -42,21 +41,6 @@ namespace detail {
 
 /// Stands for the end of the queue where a backend marks no place in it.
 struct EndOfQueue {};
-
-template <class B>
-auto record(B& backend) {
-  if constexpr (requires { backend.record(); })
-    return backend.record();
-  else
-    return EndOfQueue{};
-}
-template <class B, class Mark>
-void wait_for(B& backend, const Mark& mark) {
-  if constexpr (std::is_same_v<Mark, EndOfQueue>)
-    backend.wait();
-  else
-    backend.wait(mark);
-}
 
 /// A backend's host memory, as an arena takes it.
 template <class B>

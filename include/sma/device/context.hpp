@@ -83,11 +83,17 @@ class Context {
   /// Until all that was queued is done: what was downloaded can be read.
   void wait() { backend_->wait(); }
   /// A place in the queue, to wait for what stands before it.
-  [[nodiscard]] auto record() { return detail::record(*backend_); }
+  [[nodiscard]] auto record() {
+    if constexpr (requires { backend_->record(); })
+      return backend_->record();
+    else
+      return detail::EndOfQueue{};
+  }
   template <class Mark>
   void wait(const Mark& mark) {
-    detail::wait_for(*backend_, mark);
+    backend_->wait(mark);
   }
+  void wait(detail::EndOfQueue) { wait(); }
   /// This shard among the batch's.
   [[nodiscard]] Shards shards() { return Shards(place); }
   [[nodiscard]] bool training() const { return settings.mode == Mode::training; }

@@ -355,4 +355,14 @@ class Network {
   Batch<Element, input_width> temporary_;
 };
 
+/// A copy in host memory of a buffer of the network's or its optimizer's, such as `net.parameters()`, which may live in another
+/// memory. PyTorch: `tensor.cpu()`.
+template <class Net>
+std::vector<typename Net::Compute> host_copy(Net& net, std::span<typename Net::Compute> device) {
+  std::vector<typename Net::Compute> host(device.size());
+  if (!host.empty()) net.backend().download(host.data(), device.data(), device.size_bytes());
+  net.backend().wait();
+  return host;
+}
+
 }  // namespace sma

@@ -54,7 +54,7 @@ class Result {
       return Output<T, Width>(rows, this, [](void* self) { return static_cast<Result*>(self)->fetch(); });
   }
 
- private:
+  /// In host memory; the first call waits and copies.
   const T* fetch() {
     if (!fetched_) {
       host_.resize(static_cast<std::size_t>(count_));
@@ -65,6 +65,7 @@ class Result {
     return host_.data();
   }
 
+ private:
   B* backend_;
   DeviceBuffer<B, T> device_;
   Index count_ = 0;
@@ -118,8 +119,8 @@ class Pass {
         team_(options_.threads, options_.lanes),
         lane_gradients_(decltype(lane_gradients_)::unset(backend, options_.lanes * parameter_count)),
         metrics_(static_cast<std::size_t>(metric_count)),
-        lane_metrics_(backend, options_.lanes * metric_count),
         lanes_(static_cast<std::size_t>(options_.lanes)) {
+    lane_metrics_.begin(options_.lanes * metric_count);
     append_unsummed<Description>(0, unsummed_);
     scratch_.reserve(lanes_.size());
     for (auto& lane : lanes_) {
@@ -169,13 +170,11 @@ class Pass {
 
   /// Whether the whole output is, wherever it lies.
   [[nodiscard]] bool is_finite_output() {
-    finite_parts_.grow(kFiniteParts);
+    finite_parts_.begin(kFiniteParts);
     ops::FiniteParts<Scalar> parts{output_.data(), output_.count(), kFiniteParts, finite_parts_.data()};
     backend_.for_each_index(parts.extent(), parts);
-    std::vector<std::uint8_t> host(static_cast<std::size_t>(kFiniteParts));
-    finite_parts_.download(host.data(), kFiniteParts);
-    backend_.wait();
-    return std::find(host.begin(), host.end(), 0) == host.end();
+    const std::uint8_t* finite_part = finite_parts_.fetch();
+    return std::find(finite_part, finite_part + kFiniteParts, 0) == finite_part + kFiniteParts;
   }
 
   [[nodiscard]] std::size_t workspace_bytes() const {
@@ -316,6 +315,7 @@ class Pass {
   /// Sums what the lanes left, in lane order; gradients unless null.
   SMA_NOINLINE void finish(Compute* gradients) {
     reports_ = cut_.lanes();
+    lane_metrics_.begin(reports_ * metric_count);
     if (gradients == nullptr) return;
     for_each_left([&](Index begin, Index count) {
       for_each_index(count, ops::SumLanes<Compute>{lane_gradients_.data() + begin, cut_.lanes(),
@@ -330,14 +330,11 @@ class Pass {
   static constexpr Index kFiniteParts = 4096;
 
   SMA_NOINLINE void sum_metrics() {
-    host_metrics_.resize(static_cast<std::size_t>(reports_ * metric_count));
-    lane_metrics_.download(host_metrics_.data(), reports_ * metric_count);
-    backend_.wait();
+    const double* reported = lane_metrics_.fetch();
     std::fill(metrics_.begin(), metrics_.end(), 0.0);
     for (Index lane = 0; lane < reports_; ++lane)
       for (Index i = 0; i < metric_count; ++i)
-        metrics_[static_cast<std::size_t>(i)] +=
-            host_metrics_[static_cast<std::size_t>(lane * metric_count + i)];
+        metrics_[static_cast<std::size_t>(i)] += reported[lane * metric_count + i];
     reports_ = 0;
   }
 
@@ -371,10 +368,9 @@ class Pass {
   typename B::Team team_;
   DeviceBuffer<B, Compute> lane_gradients_;  // (lanes, parameters)
   std::vector<ParameterRange> unsummed_;
-  std::vector<double> metrics_;           // (metrics), of the lanes that have been asked for
-  Index reports_ = 0;                     // lanes whose metrics have not been
-  DeviceBuffer<B, double> lane_metrics_;  // (lanes, metrics)
-  std::vector<double> host_metrics_;
+  std::vector<double> metrics_;               // (metrics), of the lanes that have been asked for
+  Index reports_ = 0;                         // lanes whose metrics have not been
+  Result<B, double> lane_metrics_{backend_};  // (lanes, metrics)
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<Arena<B>> scratch_;  // (places), of lanes that run one after the other
   LaneCut cut_;
@@ -385,7 +381,7 @@ class Pass {
   const Element* input_ = nullptr;
   Result<B, Scalar> output_{backend_};          // (output rows, output_width)
   Result<B, Scalar> input_gradient_{backend_};  // (rows, input_width)
-  DeviceBuffer<B, std::uint8_t> finite_parts_{backend_};
+  Result<B, std::uint8_t> finite_parts_{backend_};
   DeviceBuffer<B, Element> device_input_{backend_};
   DeviceBuffer<B, Position> device_positions_{backend_};
   DeviceBuffer<B, std::int32_t> device_ids_{backend_};

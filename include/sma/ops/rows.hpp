@@ -22,29 +22,16 @@ struct FillRows {
   }
 };
 
-/// y = x.
-template <class T, Index Width>
+/// y = x, which may be numbers of another type.
+template <class T, Index Width, class From = T>
 struct CopyRows {
-  Rows<const T, Width> x;
-  Rows<T, Width> y;
-  SMA_HD Index extent() const { return y.rows; }
-  SMA_HD void operator()(Index i) const {
-    const T* from = x.row(i);
-    T* to = y.row(i);
-    for (Index j = 0; j < Width; ++j) to[j] = from[j];
-  }
-};
-
-/// y = x, in other numbers.
-template <class From, class T, Index Width>
-struct ConvertRows {
   Rows<const From, Width> x;
   Rows<T, Width> y;
   SMA_HD Index extent() const { return y.rows; }
   SMA_HD void operator()(Index i) const {
     const From* from = x.row(i);
     T* to = y.row(i);
-    for (Index j = 0; j < Width; ++j) to[j] = static_cast<T>(from[j]);
+    for (Index j = 0; j < Width; ++j) to[j] = from[j];
   }
 };
 

@@ -6,34 +6,11 @@
 #include <cstddef>
 #include <new>
 #include <sma/device/context.hpp>
+#include <sma/shards/one_lane.hpp>
 #include <sma/thrust/part.hpp>
 #include <sma/thrust/systems.hpp>
 
 namespace sma {
-
-namespace detail {
-
-/// One shard, the whole batch, on the calling thread: the system's threads share every kernel's rows instead.
-class OneLaneTeam {
- public:
-  static constexpr Index max_lanes = 1;
-
-  OneLaneTeam(Index, Index) {}
-
-  /// A single shard meets nobody.
-  struct Reducer {
-    template <class T>
-    void all_reduce(Index, T*, Index) const {}
-  };
-  Reducer* reducer(Index) { return nullptr; }
-
-  template <class Task>
-  void run(Index lanes, bool, const Task& task) {
-    for (Index lane = 0; lane < lanes; ++lane) task(lane, Index{0});
-  }
-};
-
-}  // namespace detail
 
 inline namespace SMA_ISA {
 
@@ -52,7 +29,7 @@ class Thrust : public detail::ThrustSystem<System> {
 
  public:
   using Scalar = storage_of<ScalarType>;
-  using Team = detail::OneLaneTeam;
+  using Team = OneLaneTeam;
   static constexpr bool host_accessible = false;
 
   /// With cuda: `Thrust()`, a stream of its own, or `Thrust(stream)`, the user's, which must outlive it. `policy()` is how Thrust's

@@ -40,17 +40,21 @@ void for_row_blocks(MixedContext& ctx, Index rows, const F& f) {
   }
 }
 
-/// y = base + product, where `product` writes floats to y's rows themselves or to scratch memory.
-template <class T, class F>
-void write_rows(MixedContext& ctx, const ops::Matrix<T>& y, const ops::Matrix<const T>& base, Index first,
-                Index rows, const F& product) {
-  auto* out = ctx.scratch<float>(rows * y.columns);
-  product(out);
-  for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < y.columns; ++j) {
-      const float added = base.data == nullptr ? 0.0F : static_cast<float>(base(first + i, j));
-      y(first + i, j) = added + out[i * y.columns + j];
-    }
+/// y = base + x w + bias; base and bias may be null.
+template <class X, class Y>
+void multiply_rows(MixedContext& ctx, const ops::Matrix<const X>& x, const Operand<float>& w,
+                   const float* bias, const ops::Matrix<Y>& y, const ops::Matrix<const Y>& base) {
+  for_row_blocks(ctx, y.rows, [&](Index first, Index rows) {
+    const auto floats = floats_of(ctx, x, first, rows);
+    auto* out = ctx.scratch<float>(rows * y.columns);
+    multiply<MixedContext, float>(ctx, rows, y.columns, x.columns, by_rows(floats.data, floats.stride), w,
+                                  {out, y.columns, bias});
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < y.columns; ++j) {
+        const float added = base.data == nullptr ? 0.0F : static_cast<float>(base(first + i, j));
+        y(first + i, j) = added + out[i * y.columns + j];
+      }
+  });
 }
 
 }  // namespace eigen
@@ -58,26 +62,12 @@ void write_rows(MixedContext& ctx, const ops::Matrix<T>& y, const ops::Matrix<co
 
 template <class Y>
 void run(eigen::MixedContext& ctx, const ops::LinearForward<bf16, Y>& k) {
-  eigen::for_row_blocks(ctx, k.y.rows, [&](Index first, Index rows) {
-    const auto x = eigen::floats_of(ctx, k.x, first, rows);
-    eigen::write_rows(ctx, k.y, k.base, first, rows, [&](float* out) {
-      eigen::multiply<eigen::MixedContext, float>(
-          ctx, rows, k.y.columns, k.x.columns, eigen::by_rows(x.data, x.stride),
-          eigen::transposed(k.w.data, k.w.stride), {out, k.y.columns, k.bias, false, nullptr, 0});
-    });
-  });
+  eigen::multiply_rows(ctx, k.x, eigen::transposed(k.w.data, k.w.stride), k.bias, k.y, k.base);
 }
 
 template <class Y>
 void run(eigen::MixedContext& ctx, const ops::LinearBackwardInput<bf16, Y>& k) {
-  eigen::for_row_blocks(ctx, k.dx.rows, [&](Index first, Index rows) {
-    const auto dy = eigen::floats_of(ctx, k.dy, first, rows);
-    eigen::write_rows(ctx, k.dx, k.base, first, rows, [&](float* out) {
-      eigen::multiply<eigen::MixedContext, float>(
-          ctx, rows, k.dx.columns, k.dy.columns, eigen::by_rows(dy.data, dy.stride),
-          eigen::by_rows(k.w.data, k.w.stride), {out, k.dx.columns, nullptr, false, nullptr, 0});
-    });
-  });
+  eigen::multiply_rows(ctx, k.dy, eigen::by_rows(k.w.data, k.w.stride), nullptr, k.dx, k.base);
 }
 
 template <class Y>
