@@ -46,6 +46,7 @@ endforeach()
 add_library(headers_alone OBJECT ${alone})
 target_link_libraries(headers_alone PRIVATE seqboat::seqboat seqboat::eigen seqboat_flags)
 target_compile_options(headers_alone PRIVATE -O0)
+target_compile_definitions(headers_alone PRIVATE SMA_IO_COMPILED)  # two_units_link has the other form
 if(TARGET seqboat_thrust AND alone_thrust)
   add_library(headers_alone_thrust OBJECT ${alone_thrust})
   target_link_libraries(headers_alone_thrust PRIVATE seqboat::seqboat seqboat::thrust seqboat_flags)

@@ -82,7 +82,8 @@ void print_description(double length) {
 
 /// Trains, then evaluates the best checkpoint (the last weights when nothing is saved) on the test split and prints that.
 template <class Net, class Data>
-void train_and_test(Net& net, Data& data, const CommandLine& line, sma::TrainerOptions options) {
+[[gnu::cold]] void train_and_test(Net& net, Data& data, const CommandLine& line,
+                                  sma::TrainerOptions options) {
   if (!line.activations.empty()) check_writable(line.activations);
   const bool saves = !options.directory.empty();
   if (saves) options.facts = {{"preset", line.preset}, {"data", data.fingerprint()}};

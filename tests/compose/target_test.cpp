@@ -7,6 +7,7 @@
 #include <sma/eigen.hpp>
 #include <sma/modules/activation.hpp>
 #include <sma/modules/dropout.hpp>
+#include <sma/modules/embedding.hpp>
 #include <sma/modules/linear.hpp>
 #include <sma/modules/norm.hpp>
 #include <sma/routing/router.hpp>
@@ -68,6 +69,32 @@ TEST_CASE("gradients between the parts of a chain pass through dx, in chains of 
   check_same<sma::Residual<Wide>, sma::Residual<Kept<KeptWide>>>();
   laws::check_module<sma::Residual<Wide>, Double>(8);
   laws::check_module<sma::Repeat<4, sma::Sum<Map, sma::Chain<Map, Act, Near, Bare>>>, Double>(9);
+}
+
+namespace {
+
+template <Index N>
+void check_repeat_in_a_chain() {
+  using Layer = sma::Residual<sma::Chain<Map, sma::Tanh<kWidth>>>;
+  using Layers = sma::Repeat<N, Layer>;
+  static_assert(sma::uses_up_gradient<Layers, sma::Context<Double>>);
+  static_assert(!sma::uses_up_gradient<Layer, sma::Context<Double>>);
+  check_same<sma::Chain<Map, Layers, Near>, sma::Chain<Map, Kept<Layers>, Near>>();
+  check_same<sma::Chain<Layers, Near>, sma::Chain<Kept<Layers>, Near>>();
+  check_same<sma::Sum<Map, sma::Chain<Near, Layers, Map>>,
+             sma::Sum<Map, sma::Chain<Near, Kept<Layers>, Map>>>();
+  laws::check_module<sma::Chain<sma::TokenEmbedding<5, kWidth>, Layers, Map>, Double>(4);
+}
+
+}  // namespace
+
+TEST_CASE("gradients between the layers of a repeat take turns in the memory of a chain's gradients") {
+  check_repeat_in_a_chain<1>();
+  check_repeat_in_a_chain<2>();
+  check_repeat_in_a_chain<3>();
+  using Wide = sma::Linear<96, 96>;
+  using Layers = sma::Repeat<2, Wide>;
+  check_same<sma::Chain<Wide, Layers, Wide>, sma::Chain<Wide, Kept<Layers>, Wide>>(0.93);
 }
 
 TEST_CASE("a router adds its branches to what is there") {

@@ -80,7 +80,7 @@ class TextFile {
   [[nodiscard]] std::string name() const { return sma::one_line(path_); }
 
   /// Throws for the last line.
-  [[noreturn]] SMA_NOINLINE void fail(const std::string& found, const std::string& expected) const {
+  [[noreturn, gnu::cold]] void fail(const std::string& found, const std::string& expected) const {
     std::string mistake = likely_mistake(head_.starts_with("\xef\xbb\xbf") ? std::string_view{} : head_);
     if (mistake.empty()) mistake = likely_mistake(line_);
     throw sma::Error(name() + ":" + std::to_string(number_) + ": found " + found + ", expected " + expected +

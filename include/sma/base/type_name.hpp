@@ -31,10 +31,8 @@ constexpr std::string_view type_name() {
   return name;
 }
 
-/// The same for people: `Linear<80, 160>` for a template, its numbers alone of its arguments, and without namespaces.
-template <class T>
-std::string short_type_name() {
-  const std::string_view whole = type_name<T>();
+/// Such a name for people: `Linear<80, 160>` for a template, its numbers alone of its arguments, and without namespaces.
+inline std::string shortened_type_name(std::string_view whole) {
   const std::size_t open = whole.find('<');
   std::string_view name = whole.substr(0, open);
   if (const std::size_t colon = name.rfind(':'); colon != std::string_view::npos)

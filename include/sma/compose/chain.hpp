@@ -83,10 +83,10 @@ struct Chain {
                       Target<S, output_width> y, Weights<Chain, S> w, Saved<S>& saved) {
     auto scope = ctx.scope();
     saved.sequences[0] = s;
-    if (ctx.training())
-      forward_in_turns<false>(ctx, x, y, w, saved);
-    else
-      forward_in_turns<true>(ctx, x, y, w, saved);
+    // Outputs that are not kept take turns in two places.
+    S* ping = ctx.template scratch<S>(largest_between<0>(ctx, s));
+    S* pong = ctx.template scratch<S>(largest_between<1>(ctx, s));
+    forward_from<0>(ctx, x, y, w, saved, ping, pong);
   }
 
   template <class C, class S>
@@ -133,8 +133,10 @@ struct Chain {
   using Input = Rows<const input_element<part<N>, S>, part<N>::input_width>;
 
   /// Part N's output stays for backward.
-  template <class C, std::size_t N, bool Inference>
-  static constexpr bool kept = !Inference && plan<C>.fates[N] == Fate::kept;
+  template <std::size_t N, class C>
+  static bool keeps(const C& ctx) {
+    return plan<C>.fates[N] == Fate::kept && ctx.training();
+  }
 
   template <std::size_t N, class C>
   static Sequences layout_from(C& ctx, const Sequences& s) {
@@ -146,33 +148,22 @@ struct Chain {
 
   /// Numbers of the largest output between parts that is not kept, of the even parts or of the odd ones. Rows are those of s as long as no
   /// part has pooled them, then as many as sequences at most.
-  template <class C, std::size_t Odd, bool Inference>
-  static Index largest_between(const Sequences& s) {
+  template <std::size_t Odd, class C>
+  static Index largest_between(const C& ctx, const Sequences& s) {
     Index largest = 1;
     [&]<std::size_t... N>(std::index_sequence<N...>) {
       [[maybe_unused]] Index rows = s.rows;
       (
           [&] {
             if (sma::sequences_per_output<part<N>>() != 0) rows = s.count;
-            if (N % 2 == Odd && !kept<C, N, Inference>)
-              largest = std::max(largest, rows * part<N>::output_width);
+            if (N % 2 == Odd && !keeps<N>(ctx)) largest = std::max(largest, rows * part<N>::output_width);
           }(),
           ...);
     }(std::make_index_sequence<size - 1>{});
     return largest;
   }
 
-  /// Outputs that are not kept take turns in two places.
-  template <bool Inference, class C, class S>
-  static void forward_in_turns(C& ctx, Rows<const Element<S>, input_width> x, Target<S, output_width> y,
-                               Weights<Chain, S> w, Saved<S>& saved) {
-    const Sequences& s = saved.sequences[0];
-    S* ping = ctx.template scratch<S>(largest_between<C, 0, Inference>(s));
-    S* pong = ctx.template scratch<S>(largest_between<C, 1, Inference>(s));
-    forward_from<0, Inference>(ctx, x, y, w, saved, ping, pong);
-  }
-
-  template <std::size_t N, bool Inference, class C, class S>
+  template <std::size_t N, class C, class S>
   static void forward_from(C& ctx, Input<N, S> x, Target<S, output_width> y, Weights<Chain, S> w,
                            Saved<S>& saved, S* ping, S* pong) {
     const Sequences s = saved.sequences[N];
@@ -183,14 +174,15 @@ struct Chain {
       part_forward<N>(ctx, s, out, x, y, w, saved);
     } else {
       constexpr Index width = part<N>::output_width;
+      const bool stays = keeps<N>(ctx);
       const Rows<S, width> between =
-          kept<C, N, Inference> ? ctx.template keep_rows<width>(out.rows) : Rows<S, width>{ping, out.rows};
-      saved.between[N] = kept<C, N, Inference> ? between.data : nullptr;
+          stays ? ctx.template keep_rows<width>(out.rows) : Rows<S, width>{ping, out.rows};
+      saved.between[N] = stays ? between.data : nullptr;
       {
         auto scope = scope_of<part<N>>(ctx);
         part_forward<N>(ctx, s, out, x, Target<S, width>(between), w, saved);
       }
-      forward_from<N + 1, Inference>(ctx, between, y, w, saved, pong, ping);
+      forward_from<N + 1>(ctx, between, y, w, saved, pong, ping);
     }
   }
   template <std::size_t N, class C, class S>
@@ -231,11 +223,14 @@ struct Chain {
         {Index{1}, (N % 2 == Odd ? saved.sequences[N + 1].rows * part<N + 1>::input_width : Index{1})...});
   }
 
+  /// The caller's for the last part, and this chain's own before.
+  template <std::size_t N, class S>
+  using OutputGradient = Rows<std::conditional_t<N + 1 == size, const S, S>, part<N>::output_width>;
+
   template <std::size_t N, class C, class S>
-  static void backward_from(C& ctx, Rows<const Element<S>, input_width> x,
-                            Rows<const S, part<N>::output_width> dy, Target<Element<S>, input_width> dx,
-                            Weights<Chain, S> w, Gradients<Chain, S> g, Saved<S>& saved,
-                            std::array<const S*, size>& between, S* ping, S* pong) {
+  static void backward_from(C& ctx, Rows<const Element<S>, input_width> x, OutputGradient<N, S> dy,
+                            Target<Element<S>, input_width> dx, Weights<Chain, S> w, Gradients<Chain, S> g,
+                            Saved<S>& saved, std::array<const S*, size>& between, S* ping, S* pong) {
     if constexpr (plan<C>.makes_input(N) && !plan<C>.makes_input_alone(N))
       make_outputs<plan<C>.first_made_with(N - 1), N>(ctx, x, w, saved, between);
     if constexpr (N == 0) {
@@ -244,19 +239,23 @@ struct Chain {
       constexpr Index width = part<N>::input_width;
       const Rows<S, width> gradient{ping, saved.sequences[N].rows};
       part_backward<N>(ctx, x, dy, gradient, w, g, saved, between);
-      backward_from<N - 1>(ctx, x, Rows<const S, width>(gradient), dx, w, g, saved, between, pong, ping);
+      backward_from<N - 1>(ctx, x, gradient, dx, w, g, saved, between, pong, ping);
     }
   }
 
   template <std::size_t N, class C, class S>
-  static void part_backward(C& ctx, Rows<const Element<S>, input_width> x,
-                            Rows<const S, part<N>::output_width> dy,
+  static void part_backward(C& ctx, Rows<const Element<S>, input_width> x, OutputGradient<N, S> dy,
                             Target<input_element<part<N>, S>, part<N>::input_width> dx, Weights<Chain, S> w,
                             Gradients<Chain, S> g, Saved<S>& saved, std::array<const S*, size>& between) {
     auto scope = scope_of<part<N>>(ctx);
     if constexpr (plan<C>.makes_input_alone(N)) make_outputs<N - 1, N>(ctx, x, w, saved, between);
-    sma::backward<part<N>>(ctx, saved.sequences[N], input_of<N>(x, between, saved), dy, dx, child<N>(w),
-                           child<N>(g), std::get<N>(saved.parts));
+    const auto in = input_of<N>(x, between, saved);
+    if constexpr (N + 1 == size)
+      sma::backward<part<N>>(ctx, saved.sequences[N], in, dy, dx, child<N>(w), child<N>(g),
+                             std::get<N>(saved.parts));
+    else
+      sma::backward_using_up<part<N>>(ctx, saved.sequences[N], in, dy, dx, child<N>(w), child<N>(g),
+                                      std::get<N>(saved.parts));
   }
 
   /// Makes the outputs of parts J .. End - 1 once more.

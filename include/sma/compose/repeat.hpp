@@ -5,6 +5,7 @@
 #include <sma/compose/plan.hpp>
 #include <sma/device/fill.hpp>
 #include <sma/module/module.hpp>
+#include <sma/ops/rows.hpp>
 #include <utility>
 
 namespace sma {
@@ -84,16 +85,15 @@ struct Repeat {
     }
   }
 
-  template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x,
-                       Rows<const S, output_width> dy, Rows<S, input_width> dx, Weights<Repeat, S> w,
-                       Gradients<Repeat, S> g, Saved<S>& saved)
+  template <class C, class S, class D>
+  static void backward(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<D, output_width> dy,
+                       Rows<S, input_width> dx, Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved)
     requires(reads_input<Layer, C>)
   {
     backward_all(ctx, s, x, dy, dx, w, g, saved);
   }
-  template <class C, class S>
-  static void backward(C& ctx, const Sequences& s, Rows<const S, output_width> dy, Rows<S, input_width> dx,
+  template <class C, class S, class D>
+  static void backward(C& ctx, const Sequences& s, Rows<D, output_width> dy, Rows<S, input_width> dx,
                        Weights<Repeat, S> w, Gradients<Repeat, S> g, Saved<S>& saved)
     requires(!reads_input<Layer, C>)
   {
@@ -123,17 +123,25 @@ struct Repeat {
  private:
   static std::size_t place(Index i) { return static_cast<std::size_t>(i); }
 
-  template <class C, class S>
+  /// Gradients between layers take turns in dx and in other memory: dy's, where nobody reads it afterwards.
+  template <class C, class S, class D>
   static void backward_all(C& ctx, const Sequences& s, std::type_identity_t<Rows<const S, input_width>> x,
-                           Rows<const S, output_width> dy, Rows<S, input_width> dx, Weights<Repeat, S> w,
+                           Rows<D, output_width> dy, Rows<S, input_width> dx, Weights<Repeat, S> w,
                            Gradients<Repeat, S> g, Saved<S>& saved) {
+    constexpr bool uses_up = !std::is_const_v<D>;
     auto outer = ctx.scope();
-    // Gradients between layers take turns, the last but one in dx.
-    const Rows<S, input_width> spare[2] = {
-        dx ? dx : ctx.template scratch_rows<input_width>(N > 2 ? s.rows : 0),
-        ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0)};
+    const Rows<S, input_width> turns[2] = {
+        dx ? dx : ctx.template scratch_rows<input_width>(N > 2 || (uses_up && N > 1) ? s.rows : 0), [&] {
+          if constexpr (uses_up)
+            return dy;
+          else
+            return ctx.template scratch_rows<input_width>(N > 1 ? s.rows : 0);
+        }()};
+    // The first of them to be written is not dy; then the last one may be.
+    const Rows<S, input_width> last = uses_up && N % 2 == 0 && dx ? turns[1] : dx;
+    Rows<const S, output_width> gradient = dy;
     for (Index i = N - 1; i >= 0; --i) {
-      const Rows<S, input_width> out = i > 0 ? spare[i % 2] : dx;
+      const Rows<S, input_width> out = i > 0 ? turns[(uses_up ? N - 1 - i : i) % 2] : last;
       auto scope = ctx.scope();
       Rows<const S, input_width> in = x;
       if (i > 0 && between<C> == Fate::kept) in = {saved.inputs[place(i)], s.rows};
@@ -144,9 +152,10 @@ struct Repeat {
           in = made;
         }
       }
-      layer_backward(ctx, s, in, dy, out, child<0>(w, i), g, i, saved.parts[place(i)]);
-      dy = out;
+      layer_backward(ctx, s, in, gradient, out, child<0>(w, i), g, i, saved.parts[place(i)]);
+      gradient = out;
     }
+    if (last.data != dx.data) ctx.launch(ops::CopyRows<S, input_width>{last, dx});
   }
 
   template <class C, class S>

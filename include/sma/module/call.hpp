@@ -8,7 +8,8 @@
 /// How a module is called. What it can do is what its functions take, in a network with context C:
 ///
 ///     forward (ctx, s, x, y, w, saved)            y is Rows, or a Target: it adds to a base where it writes
-///     backward(ctx, s, x, dy, dx, w, g, saved)    dx likewise; without x: it does not read the input
+///     backward(ctx, s, x, dy, dx, w, g, saved)    dx likewise; without x: it does not read the input; one more with dy not const: it
+///                                                 uses dy's memory up
 ///     apply   (ctx, s, x, y, w, saved)            y once more; without x: from what forward has kept
 ///
 /// Compositions ask the facts below and call the functions below.
@@ -34,14 +35,16 @@ struct Arguments {
 template <class M, class C, class Y, class A = Arguments<M, C>>
 concept ForwardTo = requires(C& ctx, const Sequences& s, typename A::X x, Y y, typename A::W w,
                              typename A::Saved& saved) { M::forward(ctx, s, x, y, w, saved); };
-template <class M, class C, class DX, class A = Arguments<M, C>>
+template <class M, class C, class DX, class A = Arguments<M, C>, class DY = typename A::DY>
 concept BackwardOfInput =
-    requires(C& ctx, const Sequences& s, typename A::X x, typename A::DY dy, DX dx, typename A::W w,
-             typename A::G g, typename A::Saved& saved) { M::backward(ctx, s, x, dy, dx, w, g, saved); };
-template <class M, class C, class DX, class A = Arguments<M, C>>
-concept BackwardAlone =
-    requires(C& ctx, const Sequences& s, typename A::DY dy, DX dx, typename A::W w, typename A::G g,
-             typename A::Saved& saved) { M::backward(ctx, s, dy, dx, w, g, saved); };
+    requires(C& ctx, const Sequences& s, typename A::X x, DY dy, DX dx, typename A::W w, typename A::G g,
+             typename A::Saved& saved) { M::backward(ctx, s, x, dy, dx, w, g, saved); };
+template <class M, class C, class DX, class A = Arguments<M, C>, class DY = typename A::DY>
+concept BackwardAlone = requires(C& ctx, const Sequences& s, DY dy, DX dx, typename A::W w, typename A::G g,
+                                 typename A::Saved& saved) { M::backward(ctx, s, dy, dx, w, g, saved); };
+template <class M, class C, class DY, class DX>
+concept BackwardWith =
+    BackwardOfInput<M, C, DX, Arguments<M, C>, DY> || BackwardAlone<M, C, DX, Arguments<M, C>, DY>;
 template <class M, class C, class A = Arguments<M, C>>
 concept AppliesInput = requires(C& ctx, const Sequences& s, typename A::X x, typename A::Y y, typename A::W w,
                                 typename A::Saved& saved) { M::apply(ctx, s, x, y, w, saved); };
@@ -60,9 +63,12 @@ using input_target_of = Target<input_element<M, typename C::Scalar>, M::input_wi
 template <class M, class C>
 inline constexpr bool forward_adds = detail::ForwardTo<M, C, detail::target_of<M, C>>;
 /// Backward adds to a base in the pass that writes dx.
-template <class M, class C>
-inline constexpr bool backward_adds = detail::BackwardOfInput<M, C, detail::input_target_of<M, C>> ||
-                                      detail::BackwardAlone<M, C, detail::input_target_of<M, C>>;
+template <class M, class C, class DY = typename detail::Arguments<M, C>::DY>
+inline constexpr bool backward_adds = detail::BackwardWith<M, C, DY, detail::input_target_of<M, C>>;
+/// Backward has a form that uses dy's memory up.
+template <class M, class C, class DY = Rows<typename C::Scalar, M::output_width>>
+inline constexpr bool uses_up_gradient =
+    backward_adds<M, C, DY> || detail::BackwardWith<M, C, DY, typename detail::Arguments<M, C>::DX>;
 /// Backward reads the input, which must lie somewhere then.
 template <class M, class C>
 inline constexpr bool reads_input = detail::BackwardOfInput<M, C, detail::input_target_of<M, C>> ||
@@ -110,13 +116,11 @@ void forward(C& ctx, const Sequences& s, typename detail::Arguments<M, C>::X x, 
   if constexpr (sequences_per_output<M>() == 0) observe(ctx, w, s, y.rows);
 }
 
-/// dx = what M's backward gives for it (nothing where dx is null), added to dx's base where it has one. x is read where
-/// `reads_input<M, C>` says so.
-template <class M, class C>
-void backward(C& ctx, const Sequences& s, [[maybe_unused]] typename detail::Arguments<M, C>::X x,
-              typename detail::Arguments<M, C>::DY dy, detail::input_target_of<M, C> dx,
-              typename detail::Arguments<M, C>::W w, typename detail::Arguments<M, C>::G g,
-              typename detail::Arguments<M, C>::Saved& saved) {
+namespace detail {
+
+template <class M, class C, class DY, class A = Arguments<M, C>>
+void backward_from(C& ctx, const Sequences& s, [[maybe_unused]] typename A::X x, DY dy,
+                   input_target_of<M, C> dx, typename A::W w, typename A::G g, typename A::Saved& saved) {
   using S = typename C::Scalar;
   constexpr Index width = M::input_width;
   const auto call = [&](auto to) {
@@ -125,7 +129,7 @@ void backward(C& ctx, const Sequences& s, [[maybe_unused]] typename detail::Argu
     else
       M::backward(ctx, s, dy, to, w, g, saved);
   };
-  if constexpr (backward_adds<M, C>) {
+  if constexpr (backward_adds<M, C, DY>) {
     call(dx);
   } else {
     if constexpr (!takes_tokens<M>())
@@ -139,6 +143,29 @@ void backward(C& ctx, const Sequences& s, [[maybe_unused]] typename detail::Argu
       }
     call(dx.rows);
   }
+}
+
+}  // namespace detail
+
+/// dx = what M's backward gives for it (nothing where dx is null), added to dx's base where it has one. x is read where
+/// `reads_input<M, C>` says so.
+template <class M, class C>
+void backward(C& ctx, const Sequences& s, typename detail::Arguments<M, C>::X x,
+              typename detail::Arguments<M, C>::DY dy, detail::input_target_of<M, C> dx,
+              typename detail::Arguments<M, C>::W w, typename detail::Arguments<M, C>::G g,
+              typename detail::Arguments<M, C>::Saved& saved) {
+  detail::backward_from<M>(ctx, s, x, dy, dx, w, g, saved);
+}
+/// The same, of a dy that nobody reads afterwards.
+template <class M, class C>
+void backward_using_up(C& ctx, const Sequences& s, typename detail::Arguments<M, C>::X x,
+                       Rows<typename C::Scalar, M::output_width> dy, detail::input_target_of<M, C> dx,
+                       typename detail::Arguments<M, C>::W w, typename detail::Arguments<M, C>::G g,
+                       typename detail::Arguments<M, C>::Saved& saved) {
+  if constexpr (uses_up_gradient<M, C>)
+    detail::backward_from<M>(ctx, s, x, dy, dx, w, g, saved);
+  else
+    detail::backward_from<M>(ctx, s, x, Rows<const typename C::Scalar, M::output_width>(dy), dx, w, g, saved);
 }
 
 /// y of the last forward once more. x is read where `apply_reads_input<M, C>` says so.

@@ -61,7 +61,8 @@ constexpr auto make_child_rows() {
 
 /// Calls visit(table, path, offsets) for a module and, in order, for everything inside it.
 template <class Visitor>
-void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at, Visitor& visit) {
+[[gnu::cold]] void visit_modules(const ModuleTable& table, const std::string& path, const Extent& at,
+                                 Visitor& visit) {
   visit(table, path, at);
   for (const ChildRow& child : table.children) {
     const std::string name = join_path(path, child.name);

@@ -18,13 +18,13 @@ SMA_NOINLINE inline void check_tokens(const Token* x, Index count, Index vocabul
 }
 
 /// "nan", "inf" or "-inf".
-SMA_NOINLINE inline std::string text_of_not_finite(double value) {
+[[gnu::cold]] inline std::string text_of_not_finite(double value) {
   if (value > 0) return "inf";
   return value < 0 ? "-inf" : "nan";
 }
 
 /// The path of module instance `instance` in messages.
-SMA_NOINLINE inline std::string text_of_instance(const ModuleTable& network, Index instance) {
+[[gnu::cold]] inline std::string text_of_instance(const ModuleTable& network, Index instance) {
   std::string found;
   const auto visit = [&](const ModuleTable&, const std::string& path, const Extent& at) {
     if (at.instances == instance) found = path;
@@ -34,7 +34,7 @@ SMA_NOINLINE inline std::string text_of_instance(const ModuleTable& network, Ind
 }
 
 /// "row 7 (sequence 2, step 3)".
-SMA_NOINLINE inline std::string text_of_row(const Sequences& s, Index row) {
+[[gnu::cold]] inline std::string text_of_row(const Sequences& s, Index row) {
   Index sequence = 0;
   while (sequence + 1 < s.count && s.end(sequence) <= row) ++sequence;
   return "row " + std::to_string(row) + " (sequence " + std::to_string(sequence) + ", step " +
@@ -43,7 +43,7 @@ SMA_NOINLINE inline std::string text_of_row(const Sequences& s, Index row) {
 
 /// Throws for the first of `width` numbers a row that is not finite.
 template <class S>
-SMA_NOINLINE void refuse_input(const Sequences& s, const S* x, Index width) {
+[[gnu::cold]] void refuse_input(const Sequences& s, const S* x, Index width) {
   for (Index e = 0; e < s.rows * width; ++e)
     if (!all_finite(x + e, 1))
       throw NotFinite("sma::Network::infer: " + text_of_row(s, e / width) + ": found " +
@@ -52,8 +52,8 @@ SMA_NOINLINE void refuse_input(const Sequences& s, const S* x, Index width) {
 }
 
 /// Throws for what a watch has seen.
-[[noreturn]] SMA_NOINLINE inline void refuse_output(const ModuleTable& network, const Sequences& s,
-                                                    const Watch& watch) {
+[[noreturn, gnu::cold]] inline void refuse_output(const ModuleTable& network, const Sequences& s,
+                                                  const Watch& watch) {
   if (watch.instance < 0)
     throw NotFinite("sma::Network::infer: found nan or infinity in the output, expected finite numbers");
   throw NotFinite("sma::Network::infer: " + text_of_row(s, watch.row) + ": " +

@@ -289,7 +289,7 @@ class Network {
   }
 
   /// Names what in a pass in inference was not finite: the input, or the first module, which another pass finds.
-  [[noreturn]] SMA_NOINLINE void refuse_not_finite(const Batch<Element, input_width>& x) {
+  [[noreturn, gnu::cold]] void refuse_not_finite(const Batch<Element, input_width>& x) {
     if constexpr (!takes_tokens<Description>())
       detail::refuse_input(x.sequences(), x.values().data(), input_width);
     std::vector<Watch> watches(static_cast<std::size_t>(pass_->most_lanes()));

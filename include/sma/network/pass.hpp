@@ -113,7 +113,7 @@ class Pass {
     Index output_rows = 0;
   };
 
-  Pass(B& backend, NetworkOptions options)
+  [[gnu::cold]] Pass(B& backend, NetworkOptions options)
       : backend_(backend),
         options_(fitted(options)),
         team_(options_.threads, options_.lanes),

@@ -135,7 +135,7 @@ class NetworkStream {
     if constexpr (!takes_tokens<Description>())
       if (!detail::all_finite(x, input_width)) refuse_row(state, x);
   }
-  [[noreturn]] SMA_NOINLINE static void refuse_row(const State& state, const Scalar* x) {
+  [[noreturn, gnu::cold]] static void refuse_row(const State& state, const Scalar* x) {
     Index column = 0;
     while (detail::all_finite(x + column, 1)) ++column;
     throw NotFinite("sma::Network::step: step " + std::to_string(state.time) + ": found " +
@@ -144,8 +144,8 @@ class NetworkStream {
                     " of the input, expected finite numbers; the stream is as it was");
   }
   /// The modules before the first that failed have finite states: the same step again finds it.
-  [[noreturn]] SMA_NOINLINE static void lose(State& state, Weights<Description, Scalar> w, const Element* x,
-                                             Scalar* y) {
+  [[noreturn, gnu::cold]] static void lose(State& state, Weights<Description, Scalar> w, const Element* x,
+                                           Scalar* y) {
     Watch watch;
     state.context.watch = &watch;
     if constexpr (is_streamable<Description>() && fits) step_in_arithmetic(state, w, x, y);

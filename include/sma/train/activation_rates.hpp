@@ -23,8 +23,8 @@ struct RouterSlots {
 };
 
 /// Appends the slots of a configurator whose metrics begin at `at`; nothing when it does not report both.
-SMA_NOINLINE inline void append_router(std::span<const TensorRow> metrics, Index at,
-                                       std::vector<RouterSlots>& out) {
+[[gnu::cold]] inline void append_router(std::span<const TensorRow> metrics, Index at,
+                                        std::vector<RouterSlots>& out) {
   RouterSlots slots{-1, -1, 0};
   for (const TensorRow& metric : metrics) {
     if (metric.name == "rows" && metric.size == 1) slots.rows = at;
@@ -68,20 +68,20 @@ class ActivationSums {
       : routers_(std::move(routers)), active_(routers_.size()), steps_(routers_.size()) {}
 
   /// Adds a pass, given as its `metric_values()`.
-  SMA_NOINLINE void add(std::span<const double> metrics) {
+  [[gnu::cold]] void add(std::span<const double> metrics) {
     for (std::size_t r = 0; r < routers_.size(); ++r) {
       const RouterSlots& at = routers_[r];
       for (Index i = 0; i < at.branches; ++i) active_[r] += metrics[static_cast<std::size_t>(at.active + i)];
       steps_[r] += metrics[static_cast<std::size_t>(at.rows)] * static_cast<double>(at.branches);
     }
   }
-  SMA_NOINLINE void add(const ActivationSums& o) {
+  [[gnu::cold]] void add(const ActivationSums& o) {
     for (std::size_t r = 0; r < active_.size(); ++r) {
       active_[r] += o.active_[r];
       steps_[r] += o.steps_[r];
     }
   }
-  [[nodiscard]] SMA_NOINLINE std::vector<double> rates() const {
+  [[nodiscard]] [[gnu::cold]] std::vector<double> rates() const {
     std::vector<double> out;
     for (std::size_t r = 0; r < active_.size(); ++r)
       out.push_back(steps_[r] > 0 ? active_[r] / steps_[r] : 0.0);

@@ -87,9 +87,9 @@ inline std::string batch_counter_beside(const std::string& buffer) {
 
 /// Throws when the file holds a tensor that the model does not have: it is a checkpoint of another model. PyTorch's counters
 /// beside the model's running statistics are no strangers.
-SMA_NOINLINE inline void check_no_strangers(const SafetensorsFile& file,
-                                            const std::vector<TensorEntry>& parameters,
-                                            const std::vector<TensorEntry>& buffers) {
+[[gnu::cold]] inline void check_no_strangers(const SafetensorsFile& file,
+                                             const std::vector<TensorEntry>& parameters,
+                                             const std::vector<TensorEntry>& buffers) {
   std::set<std::string, std::less<>> known{kTrainingCounters, kTrainingNumbers};
   for (const TensorEntry& entry : parameters) {
     known.insert(entry.name);
@@ -127,7 +127,7 @@ void add_tensors(SafetensorsWriter& file, const HostTensors<S>& host) {
 }
 
 template <class S>
-SMA_NOINLINE void write_weights(const std::string& path, const HostTensors<S>& host) {
+[[gnu::cold]] void write_weights(const std::string& path, const HostTensors<S>& host) {
   SafetensorsWriter file;
   add_tensors(file, host);
   add_origin(file);
@@ -135,15 +135,15 @@ SMA_NOINLINE void write_weights(const std::string& path, const HostTensors<S>& h
 }
 
 template <class S>
-SMA_NOINLINE void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
+[[gnu::cold]] void read_weights(const SafetensorsFile& file, HostTensors<S>& host) {
   read_entries(file, "", host.parameter_entries, host.parameters.data());
   read_entries(file, "", host.buffer_entries, host.buffers.data());
   check_no_strangers(file, host.parameter_entries, host.buffer_entries);
 }
 
 template <class S>
-SMA_NOINLINE void write_checkpoint(const std::string& path, const HostTensors<S>& host,
-                                   const HostMoments<S>& moments, const TrainingState& state) {
+[[gnu::cold]] void write_checkpoint(const std::string& path, const HostTensors<S>& host,
+                                    const HostMoments<S>& moments, const TrainingState& state) {
   const std::int64_t counters[] = {state.step, state.epoch, state.index, state.seed};
   const double numbers[] = {state.best, state.elapsed_seconds};
   SafetensorsWriter file;
@@ -158,8 +158,8 @@ SMA_NOINLINE void write_checkpoint(const std::string& path, const HostTensors<S>
 }
 
 template <class S>
-SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host,
-                                           HostMoments<S>& moments) {
+[[gnu::cold]] TrainingState read_checkpoint(const SafetensorsFile& file, HostTensors<S>& host,
+                                            HostMoments<S>& moments) {
   std::int64_t counters[4];
   double numbers[2];
   read_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
@@ -174,7 +174,7 @@ SMA_NOINLINE TrainingState read_checkpoint(const SafetensorsFile& file, HostTens
 }
 
 template <class Net>
-SMA_NOINLINE HostTensors<typename Net::Compute> host_tensors(Net& net) {
+[[gnu::cold]] HostTensors<typename Net::Compute> host_tensors(Net& net) {
   using Description = typename Net::description;
   return {parameter_entries<Description>(), buffer_entries<Description>(), host_copy(net, net.parameters()),
           host_copy(net, net.buffers())};

@@ -12,18 +12,18 @@ namespace sma::detail {
 inline const char* split_name(Split split) { return split == Split::test ? "test" : "validation"; }
 
 /// The call that gives an example of a split.
-SMA_NOINLINE inline std::string example_call(Split split, Index i) {
+[[gnu::cold]] inline std::string example_call(Split split, Index i) {
   return std::string("Data::example(") + split_name(split) + ", " + std::to_string(i) + ")";
 }
 /// Examples [first, end) of a split.
-SMA_NOINLINE inline std::string examples_of(Split split, Index first, Index end) {
+[[gnu::cold]] inline std::string examples_of(Split split, Index first, Index end) {
   return std::string(split_name(split)) + " examples " + std::to_string(first) + " to " +
          std::to_string(end - 1);
 }
 
-[[noreturn]] SMA_NOINLINE inline void throw_wrong_examples(const std::string& where, Index sequences,
-                                                           Index expected_sequences, Index targets,
-                                                           Index expected_targets) {
+[[noreturn]] [[gnu::cold]] inline void throw_wrong_examples(const std::string& where, Index sequences,
+                                                            Index expected_sequences, Index targets,
+                                                            Index expected_targets) {
   if (sequences < 0 || targets < 0)
     throw Error(where + ": found the batch shorter than before, expected that it is appended to");
   const auto count = [](Index n, const char* what) {
@@ -37,7 +37,7 @@ SMA_NOINLINE inline std::string examples_of(Split split, Index first, Index end)
 }
 
 /// How many examples an evaluation is over. Throws for none.
-SMA_NOINLINE inline Index evaluated_size(Split split, Index size, Index limit) {
+[[gnu::cold]] inline Index evaluated_size(Split split, Index size, Index limit) {
   if (size < 1)
     throw Error(std::string("Data::size(") + split_name(split) + "): found " + std::to_string(size) +
                 " examples, expected at least 1");

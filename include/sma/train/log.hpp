@@ -46,7 +46,7 @@ class JsonLine {
   [[nodiscard]] std::string text() const { return text_ + "}\n"; }
 
  private:
-  SMA_NOINLINE JsonLine& member(const char* name, const std::string& value) {
+  [[gnu::cold]] JsonLine& member(const char* name, const std::string& value) {
     text_ += ",\"" + std::string(name) + "\":" + value;
     return *this;
   }
@@ -95,7 +95,7 @@ class LogFile {
 
   void open(const std::string& path, Start start, std::int64_t step = 0);
 
-  SMA_NOINLINE void write(const JsonLine& line) {
+  [[gnu::cold]] void write(const JsonLine& line) {
     const std::string text = line.text();
     write_all(file_, text.data(), text.size(), path_);
   }
@@ -115,7 +115,7 @@ class LogFile {
   bool is_regular_ = false;
 };
 
-SMA_NOINLINE inline void LogFile::open(const std::string& path, Start start, std::int64_t step) {
+[[gnu::cold]] inline void LogFile::open(const std::string& path, Start start, std::int64_t step) {
   close();
   path_ = path;
   const auto parent = std::filesystem::path(path).parent_path();
@@ -149,7 +149,7 @@ SMA_NOINLINE inline void LogFile::open(const std::string& path, Start start, std
 }
 
 /// Bytes of the lines up to `step`.
-SMA_NOINLINE inline std::int64_t LogFile::end_of_step(std::int64_t step) const {
+[[gnu::cold]] inline std::int64_t LogFile::end_of_step(std::int64_t step) const {
   const Descriptor from(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
   if (from.get() < 0) throw_system_error(path_, "cannot read the log", errno);
   std::array<char, 1 << 16> block{};

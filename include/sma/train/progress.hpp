@@ -21,7 +21,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   /// A line that the next one replaces; nothing when quiet. `last` ones are never left out.
-  SMA_NOINLINE void show(const std::string& text, bool last) {
+  [[gnu::cold]] void show(const std::string& text, bool last) {
     if (quiet_) return;
     if (terminal_) {
       // Spaces cover what is left of a longer line.
@@ -39,18 +39,18 @@ class Progress {
   }
 
   /// A line that stays; nothing when quiet.
-  SMA_NOINLINE void say(const std::string& text) {
+  [[gnu::cold]] void say(const std::string& text) {
     if (!quiet_) tell(text);
   }
 
   /// A line that stays, also when quiet.
-  SMA_NOINLINE void tell(const std::string& text) {
+  [[gnu::cold]] void tell(const std::string& text) {
     end();
     std::fprintf(stderr, "%s\n", text.c_str());
   }
 
   /// Ends a line that is under way.
-  SMA_NOINLINE void end() {
+  [[gnu::cold]] void end() {
     if (width_ == 0) return;
     std::fputc('\n', stderr);
     width_ = 0;

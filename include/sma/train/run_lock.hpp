@@ -80,7 +80,7 @@ class RunLock {
   int file_ = -1;
 };
 
-SMA_NOINLINE inline void RunLock::take(const std::string& directory) {
+[[gnu::cold]] inline void RunLock::take(const std::string& directory) {
   path_ = directory + "/run.lock";
   for (;;) {
     const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);

@@ -99,7 +99,7 @@ class Trainer : detail::TrainerCore {
   }
 
   /// Loss and accuracy over a split (its first `limit` examples when limit > 0), without touching the weights.
-  SMA_NOINLINE Evaluation evaluate(Split split, Index limit = 0) {
+  [[gnu::cold]] Evaluation evaluate(Split split, Index limit = 0) {
     Evaluation e = *pass(split, limit, false);
     if (!std::isfinite(e.loss))
       throw NotFinite(std::string("sma::Trainer::evaluate: found ") + detail::split_name(split) + " loss " +
@@ -121,7 +121,7 @@ class Trainer : detail::TrainerCore {
     net_.settings().auxiliary = options_.auxiliary;
   }
 
-  SMA_NOINLINE void train() {
+  [[gnu::cold]] void train() {
     detail::evaluated_size(Split::validation, data_.size(Split::validation), 0);
     if (finished() && !evaluation_due_) say_that_nothing_is_left();
     if (evaluation_due_) evaluate_and_save();
@@ -140,7 +140,7 @@ class Trainer : detail::TrainerCore {
   }
 
   /// One optimizer update over `accumulation` micro-batches. What it leaves in the window is of whole updates alone.
-  SMA_NOINLINE void update(double fraction) {
+  [[gnu::cold]] void update(double fraction) {
     const auto started = Clock::now();
     net_.zero_gradients();
     update_.clear();
@@ -220,7 +220,7 @@ class Trainer : detail::TrainerCore {
   }
 
   /// Means over the first `limit` examples of a split; nothing when it may stop and was asked to.
-  SMA_NOINLINE std::optional<Evaluation> pass(Split split, Index limit, bool may_stop) {
+  [[gnu::cold]] std::optional<Evaluation> pass(Split split, Index limit, bool may_stop) {
     const Index size = detail::evaluated_size(split, data_.size(split), limit);
     detail::ActivationSums activation(detail::routers_of<typename Net::description>());
     LossSum total;
@@ -248,7 +248,7 @@ class Trainer : detail::TrainerCore {
   }
 
   /// Leaves all as it is when asked to stop on the way; the evaluation is then still due.
-  SMA_NOINLINE void evaluate_and_save() {
+  [[gnu::cold]] void evaluate_and_save() {
     std::optional<Evaluation> e;
     try {
       e = pass(Split::validation, options_.evaluate_limit, true);
@@ -261,7 +261,7 @@ class Trainer : detail::TrainerCore {
   }
 
   /// The best before the last: whoever resumes from the last finds the best that it speaks of.
-  SMA_NOINLINE void save(bool is_best) {
+  [[gnu::cold]] void save(bool is_best) {
     if (options_.directory.empty()) return;
     prepare_to_save();
     if (is_best) save_checkpoint(net_, optimizer_, state_, best_path());

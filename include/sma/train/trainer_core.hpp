@@ -32,7 +32,7 @@
 namespace sma::detail {
 
 /// "1:02:03" or "2:03".
-SMA_NOINLINE inline std::string clock_text(double seconds) {
+[[gnu::cold]] inline std::string clock_text(double seconds) {
   const auto whole = static_cast<long long>(std::clamp(seconds, 0.0, 1e12));
   std::array<char, 48> text{};
   if (whole >= 3600)
@@ -64,7 +64,7 @@ class TrainerCore {
   [[nodiscard]] bool stopped() const { return stopped_; }
 
   /// Writes one line {"kind":"eval", ...} to the log, once a run has begun it.
-  SMA_NOINLINE void log_evaluation(const char* split, const Evaluation& e) {
+  [[gnu::cold]] void log_evaluation(const char* split, const Evaluation& e) {
     if (!log_begun_) return;
     const bool was_open = log_.is_open();
     if (!was_open) log_.open(options_.log_file, LogFile::Start::append);
@@ -81,7 +81,7 @@ class TrainerCore {
  protected:
   using Clock = std::chrono::steady_clock;
 
-  TrainerCore(TrainerOptions options, const char* optimizer, std::vector<RouterSlots> routers)
+  [[gnu::cold]] TrainerCore(TrainerOptions options, const char* optimizer, std::vector<RouterSlots> routers)
       : options_(std::move(options)), progress_(options_.quiet) {
     check_options(options_);
     if (options_.steps > 0) options_.schedule.total = static_cast<double>(options_.steps);
@@ -118,7 +118,7 @@ class TrainerCore {
   };
 
   /// Takes the directory for a run; true when it was not held before.
-  SMA_NOINLINE bool hold_directory() {
+  [[gnu::cold]] bool hold_directory() {
     if (options_.directory.empty() || lock_.held()) return false;
     lock_.take(options_.directory);
     return true;
@@ -128,7 +128,7 @@ class TrainerCore {
   // ---- resuming -----------------------------------------------------------------------------------------------
 
   /// Throws when a checkpoint is not of this run.
-  SMA_NOINLINE void check_resumable(const std::string& path, const TrainingState& found) {
+  [[gnu::cold]] void check_resumable(const std::string& path, const TrainingState& found) {
     if (found.step < 0)
       throw Error(one_line(path) + ": found step " + std::to_string(found.step) + ", expected 0 or more");
     if (!(found.elapsed_seconds >= 0 && std::isfinite(found.elapsed_seconds)))
@@ -157,7 +157,7 @@ class TrainerCore {
                   ", unless the recipe is to change (TrainerOptions::change_recipe, --change-recipe)");
   }
 
-  SMA_NOINLINE void take_state(const std::string& path, const TrainingState& found) {
+  [[gnu::cold]] void take_state(const std::string& path, const TrainingState& found) {
     state_ = found;
     state_.seed = static_cast<std::int64_t>(options_.seed);
     if (std::isnan(state_.best)) state_.best = -1.0;
@@ -177,12 +177,12 @@ class TrainerCore {
   // ---- data ---------------------------------------------------------------------------------------------------
 
   /// The call that gives a micro-batch.
-  [[nodiscard]] SMA_NOINLINE std::string next_call(std::int64_t epoch, std::int64_t index) const {
+  [[nodiscard]] [[gnu::cold]] std::string next_call(std::int64_t epoch, std::int64_t index) const {
     return "training step " + std::to_string(state_.step + 1) + ": Data::next(" +
            std::to_string(options_.batch) + ") at epoch " + std::to_string(epoch) + ", index " +
            std::to_string(index);
   }
-  [[noreturn]] SMA_NOINLINE void throw_nothing_counts(const std::string& where) const {
+  [[noreturn]] [[gnu::cold]] void throw_nothing_counts(const std::string& where) const {
     throw Error(where + ": found the ignored target " + std::to_string(options_.ignored_target.value_or(0)) +
                 " alone, expected a target that counts");
   }
@@ -219,18 +219,18 @@ class TrainerCore {
   // ---- what a run says ----------------------------------------------------------------------------------------
 
   /// Throws when a step's numbers are not finite.
-  SMA_NOINLINE void check_finite(double loss, double norm) const {
+  [[gnu::cold]] void check_finite(double loss, double norm) const {
     if (!std::isfinite(loss) || !std::isfinite(norm))
       throw_not_finite(state_.step + 1,
                        "loss " + number_text(loss) + " and gradient norm " + number_text(norm));
   }
-  [[noreturn]] SMA_NOINLINE static void throw_not_finite(std::int64_t step, const std::string& found) {
+  [[noreturn]] [[gnu::cold]] static void throw_not_finite(std::int64_t step, const std::string& found) {
     throw NotFinite("training step " + std::to_string(step) + ": found " + found +
                     ", expected finite numbers; saved checkpoints are as they were");
   }
 
   /// Writes the line of the updates since the one before.
-  SMA_NOINLINE void report(bool last) {
+  [[gnu::cold]] void report(bool last) {
     const auto updates = static_cast<double>(std::max<Index>(window_.updates, 1));
     const double counted = std::max(window_.counted, 1.0);
     const double loss = window_.loss / counted;
@@ -259,7 +259,7 @@ class TrainerCore {
     progress_.show(line + "  " + clock_text(seconds_left()) + " left", last);
   }
   /// The same on the way out of a run that fails: no second error hides the first.
-  SMA_NOINLINE void report_before_failure() noexcept {
+  [[gnu::cold]] void report_before_failure() noexcept {
     try {
       if (window_.updates > 0) report(true);
     } catch (const std::exception&) {
@@ -267,7 +267,7 @@ class TrainerCore {
   }
 
   /// Takes notice of a validation; true: the best so far.
-  SMA_NOINLINE bool validated(const Evaluation& e) {
+  [[gnu::cold]] bool validated(const Evaluation& e) {
     log_evaluation("validation", e);
     std::array<char, 120> text{};
     std::snprintf(text.data(), text.size(), "step %lld  validation loss %.4f  accuracy %.4f",
@@ -280,13 +280,13 @@ class TrainerCore {
     return better;
   }
 
-  SMA_NOINLINE void say_that_nothing_is_left() {
+  [[gnu::cold]] void say_that_nothing_is_left() {
     progress_.tell("sma::Trainer: found a run of " + std::to_string(state_.step) +
                    " updates that is at its end, so that " + "no update is made");
   }
 
   /// What a checkpoint is to hold. Afterwards the log's lines up to here are on the disk and the directory is this run's.
-  SMA_NOINLINE void prepare_to_save() {
+  [[gnu::cold]] void prepare_to_save() {
     if (by_time()) state_.elapsed_seconds = elapsed();
     state_.notes.clear();
     for (const auto& [name, value] : recipe_) state_.notes[kRecipeNote + name] = value;
@@ -296,7 +296,7 @@ class TrainerCore {
   }
 
   /// For the checkpoint from which runs resume: where lines of the log stand depends on interruptions, and nothing else must.
-  SMA_NOINLINE void note_window() {
+  [[gnu::cold]] void note_window() {
     if (window_.updates > 0) state_.notes[kWindowNote] = window_.text();
   }
 
@@ -319,7 +319,7 @@ class TrainerCore {
     return options_.directory + "/" + name;
   }
 
-  SMA_NOINLINE void begin() {
+  [[gnu::cold]] void begin() {
     started_ = Clock::now();
     earlier_ = state_.elapsed_seconds;
     first_step_ = state_.step;
@@ -351,7 +351,7 @@ class TrainerCore {
       throw;
     }
   }
-  SMA_NOINLINE void end() noexcept {
+  [[gnu::cold]] void end() noexcept {
     progress_.end();
     log_.close();
     lock_.release();

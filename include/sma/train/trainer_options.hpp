@@ -64,7 +64,7 @@ struct TrainerOptions {
 namespace detail {
 
 /// Throws `Error` for options that make no sense, naming the member, what was found and what was expected.
-SMA_NOINLINE inline void check_options(const TrainerOptions& o) {
+[[gnu::cold]] inline void check_options(const TrainerOptions& o) {
   using O = TrainerOptions;
   const auto fail = [](const std::string& name, const std::string& found, const std::string& expected) {
     throw Error("sma::TrainerOptions: found " + name + " " + found + ", expected " + expected);
@@ -119,8 +119,8 @@ SMA_NOINLINE inline void check_options(const TrainerOptions& o) {
 
 /// What decides how the weights of a run come about, by name: two parts of one run have the same. Throws `Error` for a fact with the
 /// name of an option.
-SMA_NOINLINE inline std::map<std::string, std::string> recipe_of(const TrainerOptions& o,
-                                                                 const std::string& optimizer) {
+[[gnu::cold]] inline std::map<std::string, std::string> recipe_of(const TrainerOptions& o,
+                                                                  const std::string& optimizer) {
   std::map<std::string, std::string> recipe;
   if (o.steps > 0) {
     recipe["steps"] = std::to_string(o.steps);
@@ -157,8 +157,8 @@ SMA_NOINLINE inline std::map<std::string, std::string> recipe_of(const TrainerOp
 }
 
 /// "found steps 40 and batch 16, expected steps 60 and batch 32", "" when both are the same.
-SMA_NOINLINE inline std::string recipe_difference(const std::map<std::string, std::string>& found,
-                                                  const std::map<std::string, std::string>& expected) {
+[[gnu::cold]] inline std::string recipe_difference(const std::map<std::string, std::string>& found,
+                                                   const std::map<std::string, std::string>& expected) {
   std::map<std::string, std::string> all = found;
   all.insert(expected.begin(), expected.end());
   const auto value = [](const std::map<std::string, std::string>& of, const std::string& name) {

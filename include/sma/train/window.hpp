@@ -44,13 +44,13 @@ struct Window {
 
   /// All but the time and the tokens, which are those of this process: a resumed run's lines are then those of one that was not
   /// interrupted.
-  [[nodiscard]] SMA_NOINLINE std::string text() {
+  [[nodiscard]] [[gnu::cold]] std::string text() {
     std::string out = std::to_string(updates);
     for (const double* number : numbers()) out += " " + number_text(*number);
     return out;
   }
   /// Throws `Error` for what `text` has not written.
-  SMA_NOINLINE void restore(std::string_view text, const std::string& path) {
+  [[gnu::cold]] void restore(std::string_view text, const std::string& path) {
     const std::string whole(text);
     const auto next = [&]() -> double {
       const std::size_t size = std::min(text.find(' '), text.size());

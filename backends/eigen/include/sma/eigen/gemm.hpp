@@ -270,6 +270,14 @@ void with_stripe(const Operand<T>& a, Index rows, Index depth, T* room, T* sums,
   }
 }
 
+/// Code that follows begins at 64 bytes: two lines of the cache of decoded instructions hold multiply_tile's loop, which touches three where
+/// it begins elsewhere. That costs 5 % of a model's inference on a Zen 3, and differs from program to program otherwise.
+[[gnu::always_inline]] inline void align_code() {
+#ifdef __x86_64__
+  asm volatile(".p2align 6");
+#endif
+}
+
 /// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
 template <Index Vectors, class T, class Stripe>
 [[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const Stripe& stripe, const T* b,
@@ -277,6 +285,7 @@ template <Index Vectors, class T, class Stripe>
   constexpr Index kWidth = kRegisterWidth<T>;
   const Stripe a = stripe;  // a copy, which nothing that is written can change
   Register<T> sum[kTileRows][array_bound<Vectors>] = {};
+  align_code();
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[array_bound<Vectors>];
     unrolled<Vectors>([&](auto v) { std::memcpy(&row[v], b + v * kWidth, sizeof(row[v])); });
