@@ -72,6 +72,10 @@ void print_line(const std::string& text);
 /// signal the process ends by it, so that its parent sees the signal (128 + its number in a shell).
 int run_trainer(int argc, char** argv, const About& about, void (*train)(const CommandLine&));
 
+/// What a task's file defines (task.hpp) and main.cpp runs.
+extern const About about_task;
+void run_task(const CommandLine& line);
+
 /// Prints the model: its modules, and operations a row for sequences of so many rows that are all active.
 template <class Net>
 void print_description(double length) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <lra/data/dataset.hpp>
 #include <lra/data/listops.hpp>
 #include <seqboat/seqboat.hpp>
 
@@ -37,7 +38,6 @@ struct ListOps : seqboat::ClassifierDefaults {
                               vocabulary = kListOpsVocabulary;
 };
 
-/// 256 bytes and padding.
 struct TextLayer : TokenLayer {
   static constexpr sma::Index width = 128, query_width = 64, hidden_width = 256;
   using position = seqboat::LocalPosition<128>;
@@ -46,7 +46,16 @@ struct TextLayer : TokenLayer {
 };
 struct Text : seqboat::ClassifierDefaults {
   using layer = TextLayer;
-  static constexpr sma::Index layers = 4, classes = 2, classifier_width = 256, vocabulary = 257;
+  static constexpr sma::Index layers = 4, classes = 2, classifier_width = 256, vocabulary = kByteVocabulary;
+};
+
+/// Two documents a pair.
+struct RetrievalLayer : TextLayer {
+  using position = seqboat::SimplePosition<4002>;
+};
+struct Retrieval : Text {
+  using layer = RetrievalLayer;
+  static constexpr sma::Index layers = 6;
 };
 
 struct ImageLayer : PixelLayer {
@@ -66,6 +75,16 @@ struct Pathfinder : seqboat::ClassifierDefaults {
   using layer = PathfinderLayer;
   static constexpr sma::Index layers = 6, classes = 2, classifier_width = 256;
   static constexpr bool absolute_positions = true;
+};
+
+/// Of 128 x 128 pixels.
+struct PathXLayer : PathfinderLayer {
+  static constexpr sma::Index truncation = 16384;
+  using position = seqboat::SimplePosition<16384>;
+  using span = seqboat::Window<256>;
+};
+struct PathX : Pathfinder {
+  using layer = PathXLayer;
 };
 
 }  // namespace lra::paper

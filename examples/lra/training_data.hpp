@@ -11,14 +11,14 @@
 namespace lra {
 
 /// A split data set as `sma::Trainer` wants it: shuffled training examples, evaluation examples by number. `Convert` turns a
-/// stored value into a network input element.
-template <class Stored, class Element, class Convert>
+/// stored value into a network input element. An example is `Sequences` of them, one after another, with the first one's label.
+template <class Stored, class Element, class Convert = AsStored, std::size_t Sequences = 1>
 class TrainingData {
  public:
   using Input = sma::Batch<Element, 1>;
 
-  TrainingData(Splits<Stored> splits, std::uint64_t seed, Convert convert)
-      : splits_(std::move(splits)), order_(splits_.train.size(), seed), convert_(convert) {}
+  TrainingData(Splits<Stored> splits, std::uint64_t seed, Convert convert = {})
+      : splits_(std::move(splits)), order_(splits_.train.size() / Sequences, seed), convert_(convert) {}
 
   void next(sma::Index count, Input& x, std::vector<std::int32_t>& targets) {
     for (sma::Index i = 0; i < count; ++i) append(splits_.train, order_.next(), x, targets);
@@ -28,17 +28,22 @@ class TrainingData {
   void seek(std::int64_t epoch, std::int64_t index) { order_.seek(epoch, index); }
 
   [[nodiscard]] sma::Index size(sma::Split split) const {
-    return static_cast<sma::Index>(part(split).size());
+    return static_cast<sma::Index>(part(split).size() / Sequences);
   }
   void example(sma::Split split, sma::Index i, Input& x, std::vector<std::int32_t>& targets) {
     append(part(split), i, x, targets);
   }
-  [[nodiscard]] sma::Index training_size() const { return static_cast<sma::Index>(splits_.train.size()); }
+  [[nodiscard]] sma::Index training_size() const {
+    return static_cast<sma::Index>(splits_.train.size() / Sequences);
+  }
   [[nodiscard]] const Splits<Stored>& splits() const { return splits_; }
   /// Tells this data set from others: "96000 + 2000 + 2000 examples, 8f3a...", a hash of every value and label.
   [[nodiscard]] std::string fingerprint() const {
-    return std::to_string(splits_.train.size()) + " + " + std::to_string(splits_.validation.size()) + " + " +
-           std::to_string(splits_.test.size()) + " examples, " + hash_text(hash(splits_));
+    const auto examples = [](const SequenceDataset<Stored>& of) {
+      return std::to_string(of.size() / Sequences);
+    };
+    return examples(splits_.train) + " + " + examples(splits_.validation) + " + " + examples(splits_.test) +
+           " examples, " + hash_text(hash(splits_));
   }
 
  private:
@@ -47,11 +52,14 @@ class TrainingData {
   }
   template <class Number>
   void append(const SequenceDataset<Stored>& from, Number i, Input& x, std::vector<std::int32_t>& targets) {
-    const auto stored = from.sequence(static_cast<std::size_t>(i));
-    converted_.resize(stored.size());
-    for (std::size_t t = 0; t < stored.size(); ++t) converted_[t] = convert_(stored[t]);
-    x.append(converted_);
-    targets.push_back(from.label(static_cast<std::size_t>(i)));
+    const std::size_t first = static_cast<std::size_t>(i) * Sequences;
+    for (std::size_t k = first; k < first + Sequences; ++k) {
+      const auto stored = from.sequence(k);
+      converted_.resize(stored.size());
+      for (std::size_t t = 0; t < stored.size(); ++t) converted_[t] = convert_(stored[t]);
+      x.append(converted_);
+    }
+    targets.push_back(from.label(first));
   }
 
   Splits<Stored> splits_;

@@ -52,10 +52,25 @@ struct Splits {
   SequenceDataset<T> test;
 };
 
+/// What is stored is the network's input.
+struct AsStored {
+  template <class T>
+  T operator()(T value) const {
+    return value;
+  }
+};
+/// Tokens of text: 0 padding (never in a sequence here), 1 + byte.
+inline constexpr std::int32_t kByteVocabulary = 257;
+struct ByteToken {
+  std::int32_t operator()(std::uint8_t byte) const { return 1 + static_cast<std::int32_t>(byte); }
+};
 /// How stored pixels become inputs: (x / 255 - mean) / deviation.
 struct Normalisation {
   float mean;
   float deviation;
+  float operator()(std::uint8_t pixel) const {
+    return (static_cast<float>(pixel) / 255.0F - mean) / deviation;
+  }
 };
 
 /// A small generator whose numbers are the same on every platform (SplitMix64).

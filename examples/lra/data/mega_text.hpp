@@ -1,73 +1,13 @@
 #pragma once
 
-#include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <filesystem>
 #include <lra/data/dataset.hpp>
-#include <lra/data/text.hpp>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace lra {
 
-namespace detail {
-
-/// One split of MEGA's processed form: input/NAME.src, one picture a line as integers 0-255; label/NAME.label, one a line.
-inline SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path& root,
-                                                     const std::string& name) {
-  TextFile source((root / "input" / (name + ".src")).string(), "pictures as lines of integers");
-  TextFile labels((root / "label" / (name + ".label")).string(), "labels, one a line");
-  SequenceDataset<std::uint8_t> out;
-  std::string line;
-  std::vector<std::uint8_t> pixels;
-  constexpr std::string_view blanks = " \t\r";
-  const auto parse = [](const TextFile& file, std::string_view word, int highest) {
-    int value = -1;
-    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), value);
-    if (code != std::errc{} || end != word.data() + word.size() || value < 0 || value > highest)
-      file.fail(excerpt(word), "an integer 0 to " + std::to_string(highest));
-    return value;
-  };
-  while (source.next(line)) {
-    pixels.clear();
-    std::string_view rest(line);
-    while (!rest.empty()) {
-      const std::size_t begin = std::min(rest.find_first_not_of(blanks), rest.size());
-      rest.remove_prefix(begin);
-      const std::size_t end = std::min(rest.find_first_of(blanks), rest.size());
-      if (end > 0) pixels.push_back(static_cast<std::uint8_t>(parse(source, rest.substr(0, end), 255)));
-      rest.remove_prefix(end);
-    }
-    if (pixels.empty()) source.fail("an empty line", "the pixels of a picture");
-    if (out.size() > 0 && pixels.size() != out.sequence(0).size())
-      source.fail(std::to_string(pixels.size()) + " pixels",
-                  std::to_string(out.sequence(0).size()) + " as on line 1");
-    if (!labels.next(line))
-      throw sma::Error(labels.name() + ": found " + std::to_string(labels.number()) +
-                       " labels, expected one for each line of " + source.name());
-    std::string_view label(line);
-    label.remove_prefix(std::min(label.find_first_not_of(blanks), label.size()));
-    label = label.substr(0, label.find_last_not_of(blanks) + 1);
-    out.append(pixels, parse(labels, label, 9));
-  }
-  if (source.number() == 0)
-    throw sma::Error(source.name() + ": found an empty file, expected at least one picture");
-  while (labels.next(line))
-    if (line.find_first_not_of(blanks) != std::string::npos)
-      throw sma::Error(labels.name() + ": found more than " + std::to_string(source.number()) +
-                       " labels, expected one for each line of " + source.name());
-  return out;
-}
-
-}  // namespace detail
-
-/// MEGA's processed form of LRA Image: input/{train,valid,test}.src and label/{train,valid,test}.label.
+/// MEGA's processed form of LRA's pictures: input/{train,valid,test}.src and label/{train,valid,test}.label.
 /// Throws `Error` naming file and line, what was found and what was expected.
-inline Splits<std::uint8_t> read_mega_pictures(const std::string& directory) {
-  return {detail::read_mega_split(directory, "train"), detail::read_mega_split(directory, "valid"),
-          detail::read_mega_split(directory, "test")};
-}
+Splits<std::uint8_t> read_mega_pictures(const std::string& directory, int classes = 10);
 
 }  // namespace lra

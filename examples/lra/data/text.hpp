@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sma/base/config.hpp>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace lra {
 
@@ -41,6 +43,14 @@ inline std::string likely_mistake(std::string_view bytes) {
     return " (is the file UTF-16?)";
   if (bytes.find('\0') != std::string_view::npos) return " (zero bytes: is the file binary, or damaged?)";
   return "";
+}
+
+/// The bytes of a text as numbers.
+inline std::vector<std::uint8_t> bytes_of(std::string_view text) {
+  std::vector<std::uint8_t> bytes(text.size());
+  std::transform(text.begin(), text.end(), bytes.begin(),
+                 [](char c) { return static_cast<std::uint8_t>(c); });
+  return bytes;
 }
 
 /// A text file, line by line, without line ends (\n or \r\n) and without a byte order mark at its start; its last line may lack the

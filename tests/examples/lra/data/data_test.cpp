@@ -1,11 +1,18 @@
 #include <doctest/doctest.h>
+#include <png.h>
+#include <zlib.h>
 
 #include <filesystem>
 #include <fstream>
+#include <lra/data/aan.hpp>
 #include <lra/data/cifar.hpp>
 #include <lra/data/idx.hpp>
+#include <lra/data/imdb.hpp>
 #include <lra/data/listops.hpp>
 #include <lra/data/mega_text.hpp>
+#include <lra/data/pathfinder.hpp>
+#include <lra/data/png.hpp>
+#include <lra/training_data.hpp>
 #include <set>
 #include <string>
 #include <support/files.hpp>
@@ -459,4 +466,176 @@ TEST_CASE("MEGA's text form reads, and a bad line is named") {
   CHECK(says(error("label/train.label", "4\n5\n6\n"), {"more than 2 labels"}));
   CHECK(says(error("label/train.label", "4\n5\n\n6\n"), {"more than 2 labels"}));
   CHECK(says(error("label/train.label", "4\nten\n"), {"train.label:2", "'ten'"}));
+}
+
+namespace {
+
+void write_reviews(const Directory& d, int training) {
+  for (const std::string label : {"pos", "neg"}) {
+    for (int i = 0; i < training; ++i)
+      d.write("train/" + label + "/" + std::to_string(i) + "_7.txt", label + std::to_string(i));
+    d.write("test/" + label + "/0_1.txt", std::string(5000, 'x') + "\xff");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("reviews are bytes and a label, every tenth of the training ones validates") {
+  const Directory d;
+  write_reviews(d, 10);
+  d.write("train/pos/README", "not a review");
+  const auto splits = lra::read_imdb(d.path());
+  CHECK(splits.train.size() == 18);
+  REQUIRE(splits.validation.size() == 2);
+  CHECK(splits.validation.label(0) == 0);
+  const auto last = splits.validation.sequence(1);
+  CHECK(splits.validation.label(1) == 1);
+  CHECK(std::string(last.begin(), last.end()) == "pos9");
+  REQUIRE(splits.test.size() == 2);
+  CHECK(splits.test.sequence(0).size() == 4000);
+  const auto whole = lra::read_imdb(d.path(), 6000).test;
+  REQUIRE(whole.sequence(0).size() == 5001);
+  CHECK(lra::ByteToken{}(whole.sequence(0)[5000]) == 256);
+}
+
+TEST_CASE("what is wrong with reviews is said") {
+  const Directory d;
+  CHECK(says(message_of([&] { lra::read_imdb(d.path()); }),
+             {"train/neg", "cannot be read", "aclImdb", "train/pos"}));
+  write_reviews(d, 9);
+  CHECK(says(message_of([&] { lra::read_imdb(d.path()); }),
+             {"found 18 training reviews", "a tenth validates"}));
+  d.write("train/neg/9_7.txt", "");
+  CHECK(says(message_of([&] { lra::read_imdb(d.path()); }),
+             {"train/neg/9_7.txt", "found an empty file", "a review's text"}));
+  d.write("train/neg/9_7.txt", "\x1f\x8b and so on");
+  CHECK(says(message_of([&] { lra::read_imdb(d.path()); }), {"train/neg/9_7.txt", "gzip"}));
+  std::filesystem::remove(d.path("train/neg/9_7.txt"));
+  std::filesystem::create_directories(d.path("train/neg/9_7.txt"));
+  CHECK(says(message_of([&] { lra::read_imdb(d.path()); }), {"train/neg/9_7.txt", "found a directory"}));
+}
+
+TEST_CASE("pairs of papers are two sequences with one label") {
+  const Directory d;
+  d.write("new_aan_pairs.train.tsv", "1.0\tA\tB\tone text\tanother\r\n0\tC\tD\tx\t\"y\"");
+  d.write("new_aan_pairs.eval.tsv",
+          "\xef\xbb\xbf"
+          "0.0\tA\tB\tx\ty\n");
+  d.write("new_aan_pairs.test.tsv", "1\tA\tB\tx\ty\n");
+  const auto splits = lra::read_aan(d.path(), 7);
+  REQUIRE(splits.train.size() == 4);
+  const auto text = [&](std::size_t i) {
+    const auto bytes = splits.train.sequence(i);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  CHECK(text(0) == "one tex");
+  CHECK(text(1) == "another");
+  CHECK(text(3) == "\"y\"");
+  CHECK(splits.train.label(0) == 1);
+  CHECK(splits.train.label(1) == 1);
+  CHECK(splits.train.label(3) == 0);
+
+  lra::TrainingData<std::uint8_t, sma::Token, lra::ByteToken, 2> data(splits, 1);
+  CHECK(data.training_size() == 2);
+  CHECK(data.size(sma::Split::test) == 1);
+  sma::Batch<sma::Token, 1> x;
+  std::vector<std::int32_t> targets;
+  data.next(2, x, targets);
+  CHECK(x.count() == 4);
+  CHECK(targets.size() == 2);
+  CHECK(targets[0] + targets[1] == 1);
+}
+
+TEST_CASE("what is wrong with pairs of papers is said") {
+  const Directory d;
+  const std::string good = "1\tA\tB\tx\ty\n";
+  d.write("new_aan_pairs.eval.tsv", good);
+  d.write("new_aan_pairs.test.tsv", good);
+  const auto message = [&](const std::string& content) {
+    d.write("new_aan_pairs.train.tsv", content);
+    return message_of([&] { lra::read_aan(d.path()); });
+  };
+  CHECK(says(message(good + "1\tA\tB\tx\n"), {"new_aan_pairs.train.tsv:2", "with 3 tabs", "label, tab"}));
+  CHECK(says(message("2\tA\tB\tx\ty\n"), {":1", "label '2'", "0 or 1"}));
+  CHECK(says(message(good + "1\tA\tB\tx\t\n"), {":2", "an empty text of 'B'"}));
+  CHECK(says(message(""), {"found an empty file"}));
+  CHECK(says(message("\x1f\x8b and so on"), {"gzip"}));
+  std::filesystem::remove(d.path("new_aan_pairs.train.tsv"));
+  CHECK(says(message_of([&] { lra::read_aan(d.path()); }), {"new_aan_pairs.train.tsv", "cannot be read"}));
+}
+
+namespace {
+
+/// A picture of side x side pixels of one value, grey or of three equal colours.
+void write_png(const Directory& d, const std::string& name, unsigned side, std::uint8_t value,
+               bool colours = false) {
+  d.write(name, "");
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = image.height = side;
+  image.format = colours ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  const std::vector<std::uint8_t> pixels(PNG_IMAGE_SIZE(image), value);
+  REQUIRE(png_image_write_to_file(&image, d.path(name).c_str(), 0, pixels.data(), 0, nullptr) != 0);
+}
+
+/// `count` pictures whose value is their number, labels 0 and 1 in turns.
+void write_paths(const Directory& d, const std::string& root, unsigned count) {
+  std::string lines;
+  for (unsigned i = 0; i < count; ++i) {
+    const std::string file = "sample_" + std::to_string(i) + ".png";
+    write_png(d, root + "imgs/0/" + file, 4, static_cast<std::uint8_t>(i), i == 3);
+    lines += "imgs/0 " + file + " " + std::to_string(i) + " " + std::to_string(i % 2) + " 1.8 6 14\n";
+  }
+  d.write(root + "metadata/0.npy", lines);
+}
+
+}  // namespace
+
+TEST_CASE("paths are pictures and a label, of ten one validates and one tests") {
+  for (const std::string root : {"", "curv_contour_length_14/"}) {
+    const Directory d;
+    write_paths(d, root, 12);
+    const auto splits = lra::read_pathfinder(d.path(), 4);
+    CHECK(splits.train.size() == 10);
+    REQUIRE(splits.validation.size() == 1);
+    REQUIRE(splits.test.size() == 1);
+    CHECK(splits.validation.sequence(0).size() == 16);
+    CHECK(splits.validation.sequence(0)[15] == 8);
+    CHECK(splits.train.sequence(3)[0] == 3);  // in colours
+    CHECK(splits.train.label(3) == 1);
+    CHECK(splits.train.sequence(8)[0] == 10);
+  }
+}
+
+TEST_CASE("text files of paths are read in the order of their numbers") {
+  const Directory d;
+  write_paths(d, "", 10);
+  d.write("metadata/10.npy", "imgs/0 sample_1.png 0 1\n");
+  d.write("metadata/9.npy", "imgs/0 sample_0.png 0 0\n\n");
+  const auto splits = lra::read_pathfinder(d.path(), 4);
+  REQUIRE(splits.train.size() == 10);
+  CHECK(splits.train.sequence(8)[0] == 0);
+  CHECK(splits.train.sequence(9)[0] == 1);
+}
+
+TEST_CASE("what is wrong with paths is said") {
+  const Directory d;
+  const auto message = [&] { return message_of([&] { lra::read_pathfinder(d.path(), 4); }); };
+  CHECK(says(message(), {"metadata", "cannot be read", "imgs/K/sample_I.png"}));
+  write_paths(d, "", 9);
+  CHECK(says(message(), {"found 9 pictures", "at least 10"}));
+  const auto with_line = [&](const std::string& line) {
+    d.write("metadata/1.npy", line + "\n");
+    return message();
+  };
+  CHECK(says(with_line("imgs/0 sample_0.png 1"), {"metadata/1.npy:1", "folder, file, number and label"}));
+  CHECK(says(with_line("imgs/0 sample_0.png 1 2"), {"metadata/1.npy:1", "label '2'", "0 or 1"}));
+  CHECK(says(with_line("imgs/0 sample_77.png 1 1"), {"sample_77.png", "expected a PNG file"}));
+  d.write("imgs/0/text.png", "not a picture");
+  CHECK(says(with_line("imgs/0 text.png 1 1"), {"text.png", "expected a PNG file"}));
+  write_png(d, "imgs/0/large.png", 5, 0);
+  CHECK(says(with_line("imgs/0 large.png 1 1"), {"metadata/1.npy:1", "5 x 5 pixels", "4 x 4"}));
+  const std::string whole = files::content_of(d.path("imgs/0/large.png"));
+  d.write("imgs/0/short.png", whole.substr(0, whole.size() / 2));
+  CHECK(says(with_line("imgs/0 short.png 1 1"), {"short.png", "expected a PNG file"}));
 }

@@ -1,0 +1,83 @@
+#include <algorithm>
+#include <filesystem>
+#include <lra/data/pathfinder.hpp>
+#include <lra/data/png.hpp>
+#include <lra/data/text.hpp>
+#include <sma/base/text.hpp>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lra {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLayout =
+    "curv_contour_length_14 with metadata/K.npy and imgs/K/sample_I.png, or MEGA's text form (input/, "
+    "label/)";
+
+/// metadata/*.npy in the order of their numbers.
+std::vector<fs::path> metadata_of(const fs::path& root) {
+  std::vector<std::pair<long, fs::path>> files;
+  std::error_code code;
+  for (fs::directory_iterator at(root / "metadata", code), end; !code && at != end; at.increment(code))
+    if (at->path().extension() == ".npy")
+      files.emplace_back(std::strtol(at->path().stem().c_str(), nullptr, 10), at->path());
+  if (code || files.empty())
+    throw sma::Error(sma::one_line((root / "metadata").string()) + ": " +
+                     (code ? "cannot be read (" + code.message() + ")" : "found no K.npy") + ", expected " +
+                     kLayout);
+  std::sort(files.begin(), files.end());
+  std::vector<fs::path> paths;
+  for (auto& [number, path] : files) paths.push_back(std::move(path));
+  return paths;
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  while (!line.empty()) {
+    const std::size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
+    line.remove_prefix(begin);
+    const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
+    if (end > 0) words.push_back(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+  return words;
+}
+
+}  // namespace
+
+Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t side) {
+  const fs::path inner = fs::path(directory) / "curv_contour_length_14";
+  const fs::path root = fs::exists(inner) ? inner : fs::path(directory);
+  Splits<std::uint8_t> out;
+  std::size_t number = 0;
+  std::string line;
+  for (const fs::path& metadata : metadata_of(root)) {
+    TextFile file(metadata.string(), "a text file, one picture a line");
+    while (file.next(line)) {
+      const std::vector<std::string_view> words = words_of(line);
+      if (words.empty()) continue;
+      if (words.size() < 4) file.fail(excerpt(line), "folder, file, number and label");
+      if (words[3] != "0" && words[3] != "1") file.fail("label " + excerpt(words[3]), "0 or 1");
+      const GreyPicture picture = read_png((root / words[0] / words[1]).string());
+      if (picture.width != side || picture.height != side)
+        file.fail("a picture of " + std::to_string(picture.width) + " x " + std::to_string(picture.height) +
+                      " pixels",
+                  std::to_string(side) + " x " + std::to_string(side));
+      const std::size_t of_ten = number++ % 10;
+      (of_ten < 8    ? out.train
+       : of_ten == 8 ? out.validation
+                     : out.test)
+          .append(picture.pixels, words[3][0] - '0');
+    }
+  }
+  if (number < 10)
+    throw sma::Error(sma::one_line(root.string()) + ": found " + std::to_string(number) +
+                     " pictures, expected at least 10, of which one validates and one tests");
+  return out;
+}
+
+}  // namespace lra

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <lra/data/mega_text.hpp>
+#include <lra/data/pathfinder.hpp>
+#include <lra/task.hpp>
+
+namespace lra {
+
+/// What Pathfinder and Path-X share: pictures of Side x Side grey pixels, one a step; two dots are ends of one path, or not.
+template <std::size_t Side>
+struct PathTask {
+  template <class Model>
+  using Network = seqboat::Classifier<Model>;
+  static constexpr double length = Side * Side;
+
+  using Data = TrainingData<std::uint8_t, float, Normalisation>;
+  static Data data(const CommandLine& line) {
+    const bool is_text = std::filesystem::exists(std::filesystem::path(line.data) / "input");
+    return {is_text ? read_mega_pictures(line.data, paper::Pathfinder::classes)
+                    : read_pathfinder(line.data, Side),
+            line.seed,
+            {.mean = 0.5F, .deviation = 0.5F}};
+  }
+
+  static constexpr const char* layout =
+      "directory curv_contour_length_14, or the one it stands in (metadata/K.npy, imgs/K/sample_I.png), or "
+      "MEGA's text "
+      "form (input/, label/)";
+};
+
+}  // namespace lra

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <lra/command_line.hpp>
+#include <lra/paper.hpp>
+#include <lra/training_data.hpp>
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+
+/// A task is one file, tasks/NAME.cpp, and the program lra_NAME. Beside `lra::about_task` it says:
+///
+///     struct Task {
+///       using Paper = lra::paper::ListOps;                   // the model of --preset paper, a description as in paper.hpp
+///       using Small = ...;                                   // ... and of --preset small
+///       template <class Model>
+///       using Network = seqboat::Classifier<Model>;          // what is made of it
+///       static constexpr double length = 2000;               // rows of a sequence: --describe counts operations with them
+///       static sma::TrainerOptions paper(), small();         // the presets' recipes
+///       using Data = lra::TrainingData<Stored, Element>;     // what `sma::Trainer` asks of data
+///       static Data data(const lra::CommandLine&);           // reads or makes them
+///       static void finish(Net&, Data&, const CommandLine&); // optional: after the test split was evaluated
+///     };
+///     void lra::run_task(const lra::CommandLine& line) { lra::run<Task>(line); }
+namespace lra {
+
+template <class Task, class Model>
+void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
+  using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;
+  if (line.describe) return print_description<Net>(Task::length);
+  auto data = Task::data(line);
+  Net net(sma::Seed{line.seed}, {.threads = line.threads});
+  train_and_test(net, data, line, line.apply(std::move(recipe)));
+  if constexpr (requires { Task::finish(net, data, line); }) Task::finish(net, data, line);
+}
+
+/// Does what the command line says of the task.
+template <class Task>
+void run(const CommandLine& line) {
+  if (line.preset == "paper")
+    run_preset<Task, typename Task::Paper>(line, Task::paper());
+  else
+    run_preset<Task, typename Task::Small>(line, Task::small());
+}
+
+}  // namespace lra

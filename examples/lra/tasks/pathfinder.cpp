@@ -1,0 +1,47 @@
+/// LRA Pathfinder: are two dots ends of one dashed path? From 32 x 32 grey pixels, one a step.
+/// Reads the owners' pictures and MEGA's text form of them.
+
+#include <lra/path_task.hpp>
+
+namespace {
+
+/// The paper's recipe, narrower.
+struct SmallLayer : lra::paper::PathfinderLayer {
+  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+};
+
+struct Task : lra::PathTask<32> {
+  using Paper = lra::paper::Pathfinder;
+  struct Small : Paper {
+    using layer = SmallLayer;
+    static constexpr sma::Index layers = 4, classifier_width = 96;
+  };
+
+  static sma::TrainerOptions paper() {
+    sma::TrainerOptions o;
+    o.steps = 250000;
+    o.batch = 128;
+    o.schedule.peak = 0.01;
+    o.schedule.warmup = 50000;
+    o.adam.weight_decay = 0.01;
+    o.evaluate_every = 1250;
+    return o;
+  }
+  static sma::TrainerOptions small() {
+    sma::TrainerOptions o = paper();
+    o.steps = 20000;
+    o.batch = 32;
+    o.schedule.warmup = 2000;
+    o.evaluate_every = 1000;
+    return o;
+  }
+};
+
+}  // namespace
+
+const lra::About lra::about_task{
+    .program = "lra_pathfinder",
+    .description = "Trains SeqBoat on LRA Pathfinder: are two dots ends of one path, on 32 x 32 pixels?",
+    .data = Task::layout};
+
+void lra::run_task(const lra::CommandLine& line) { lra::run<Task>(line); }
