@@ -25,8 +25,7 @@ struct PathTask {
 
   static constexpr const char* layout =
       "directory curv_contour_length_14, or the one it stands in (metadata/K.npy, imgs/K/sample_I.png), or "
-      "MEGA's text "
-      "form (input/, label/)";
+      "MEGA's text form (input/, label/)";
 };
 
 }  // namespace lra

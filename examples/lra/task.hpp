@@ -22,6 +22,12 @@
 ///     void lra::run_task(const lra::CommandLine& line) { lra::run<Task>(line); }
 namespace lra {
 
+/// The paper's layer for --preset small: narrow enough to learn in minutes on two cores.
+template <class PaperLayer>
+struct Narrow : PaperLayer {
+  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+};
+
 template <class Task, class Model>
 void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
   using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <lra/data/imdb.hpp>
@@ -36,14 +35,11 @@ std::vector<fs::path> texts_of(const fs::path& directory) {
 
 /// The first `longest` bytes of a file.
 std::vector<std::uint8_t> read_bytes(const fs::path& path, std::size_t longest) {
+  const std::string expected = "a review's text";
   const auto fail = [&](const std::string& what) {
-    throw sma::Error(sma::one_line(path.string()) + ": " + what + ", expected a review's text");
+    throw sma::Error(sma::one_line(path.string()) + ": " + what + ", expected " + expected);
   };
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) fail("found a directory");
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot be read (" + std::generic_category().message(errno) + ")");
+  std::ifstream file = open_file(path.string(), expected);
   std::string bytes(longest, '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(longest));
   if (file.bad()) fail("reading failed");

@@ -28,14 +28,9 @@ SequenceDataset<std::uint8_t> read_mega_split(const std::filesystem::path& root,
   };
   while (source.next(line)) {
     pixels.clear();
-    std::string_view rest(line);
-    while (!rest.empty()) {
-      const std::size_t begin = std::min(rest.find_first_not_of(blanks), rest.size());
-      rest.remove_prefix(begin);
-      const std::size_t end = std::min(rest.find_first_of(blanks), rest.size());
-      if (end > 0) pixels.push_back(static_cast<std::uint8_t>(parse(source, rest.substr(0, end), 255)));
-      rest.remove_prefix(end);
-    }
+    for_each_word(line, blanks, [&](std::string_view word) {
+      pixels.push_back(static_cast<std::uint8_t>(parse(source, word, 255)));
+    });
     if (pixels.empty()) source.fail("an empty line", "the pixels of a picture");
     if (out.size() > 0 && pixels.size() != out.sequence(0).size())
       source.fail(std::to_string(pixels.size()) + " pixels",

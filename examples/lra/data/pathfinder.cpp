@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <lra/data/pathfinder.hpp>
 #include <lra/data/png.hpp>
@@ -35,18 +36,6 @@ std::vector<fs::path> metadata_of(const fs::path& root) {
   return paths;
 }
 
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  while (!line.empty()) {
-    const std::size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
-    line.remove_prefix(begin);
-    const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
-    if (end > 0) words.push_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
-  return words;
-}
-
 }  // namespace
 
 Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t side) {
@@ -58,7 +47,8 @@ Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t s
   for (const fs::path& metadata : metadata_of(root)) {
     TextFile file(metadata.string(), "a text file, one picture a line");
     while (file.next(line)) {
-      const std::vector<std::string_view> words = words_of(line);
+      std::vector<std::string_view> words;
+      for_each_word(line, " \t", [&](std::string_view word) { words.push_back(word); });
       if (words.empty()) continue;
       if (words.size() < 4) file.fail(excerpt(line), "folder, file, number and label");
       if (words[3] != "0" && words[3] != "1") file.fail("label " + excerpt(words[3]), "0 or 1");

@@ -53,21 +53,37 @@ inline std::vector<std::uint8_t> bytes_of(std::string_view text) {
   return bytes;
 }
 
+/// Calls f(word) for the words of a line, which any number of `blanks` part.
+template <class F>
+void for_each_word(std::string_view line, std::string_view blanks, const F& f) {
+  while (!line.empty()) {
+    line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
+    const std::size_t end = std::min(line.find_first_of(blanks), line.size());
+    if (end > 0) f(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+}
+
+/// A file opened to be read. Throws `sma::Error` naming it when it is none; `expected`: what it should be.
+inline std::ifstream open_file(const std::string& path, const std::string& expected) {
+  const auto fail = [&](const std::string& found) {
+    throw sma::Error(sma::one_line(path) + ": " + found + ", expected " + expected);
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail("found a directory");
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail("cannot be read (" + std::generic_category().message(errno) + ")");
+  return file;
+}
+
 /// A text file, line by line, without line ends (\n or \r\n) and without a byte order mark at its start; its last line may lack the
 /// end. Throws `sma::Error` naming the file when it cannot be read.
 class TextFile {
  public:
   /// `expected`: what the file should be.
-  TextFile(std::string path, const std::string& expected) : path_(std::move(path)) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path_, ignored))
-      throw sma::Error(name() + ": found a directory, expected " + expected);
-    errno = 0;
-    file_.open(path_, std::ios::binary);
-    if (!file_)
-      throw sma::Error(name() + ": cannot be read (" + std::generic_category().message(errno) +
-                       "), expected " + expected);
-  }
+  TextFile(std::string path, const std::string& expected)
+      : path_(std::move(path)), file_(open_file(path_, expected)) {}
 
   /// The next line; false after the last.
   bool next(std::string& line) {

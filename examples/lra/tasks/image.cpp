@@ -11,8 +11,7 @@
 namespace {
 
 /// The paper's recipe, small enough to learn Fashion-MNIST in minutes on two cores.
-struct SmallLayer : lra::paper::ImageLayer {
-  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+struct SmallLayer : lra::Narrow<lra::paper::ImageLayer> {
   using span = seqboat::Window<32>;
 };
 

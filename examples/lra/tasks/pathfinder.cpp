@@ -5,15 +5,10 @@
 
 namespace {
 
-/// The paper's recipe, narrower.
-struct SmallLayer : lra::paper::PathfinderLayer {
-  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
-};
-
 struct Task : lra::PathTask<32> {
   using Paper = lra::paper::Pathfinder;
   struct Small : Paper {
-    using layer = SmallLayer;
+    using layer = lra::Narrow<lra::paper::PathfinderLayer>;
     static constexpr sma::Index layers = 4, classifier_width = 96;
   };
 

@@ -5,15 +5,10 @@
 
 namespace {
 
-/// The paper's recipe, narrower.
-struct SmallLayer : lra::paper::PathXLayer {
-  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
-};
-
 struct Task : lra::PathTask<128> {
   using Paper = lra::paper::PathX;
   struct Small : Paper {
-    using layer = SmallLayer;
+    using layer = lra::Narrow<lra::paper::PathXLayer>;
     static constexpr sma::Index layers = 4, classifier_width = 96;
   };
 

@@ -6,8 +6,7 @@
 namespace {
 
 /// The paper's recipe, narrower and with a shorter memory.
-struct SmallLayer : lra::paper::TextLayer {
-  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+struct SmallLayer : lra::Narrow<lra::paper::TextLayer> {
   using span = seqboat::Window<32>;
   using position = seqboat::LocalPosition<32>;
 };
