@@ -17,7 +17,7 @@ counts. Results are saved after each item, so that a run that was stopped keeps 
     scaling/threads          speed with all threads over speed with one
     scaling/silence          time of a causal EMA on silence after noise over that on noise: forward, backward, step; one thread
     stream/step              us a step: a language model of 4 layers of width 64, a linear layer of 64 x 64; one thread
-    compile/include          seconds of an empty main with sma/sma.hpp; compile/trainer: of examples/lra/tasks/listops.cpp, and MB
+    compile/include          seconds of an empty main with sma/sma.hpp; compile/trainer: of examples/tasks/lra_listops.cpp, and MB
 """
 
 import argparse
@@ -199,9 +199,9 @@ def machine(threads: int) -> dict:
 def trainer_command() -> dict:
     """How the release build compiles the ListOps trainer."""
     for entry in json.loads((BUILD / "compile_commands.json").read_text()):
-        if entry["file"] == str(ROOT / "examples" / "lra" / "tasks" / "listops.cpp"):
+        if entry["file"] == str(ROOT / "examples" / "tasks" / "lra_listops.cpp"):
             return entry
-    raise Failure(f"{BUILD}/compile_commands.json: found no examples/lra/tasks/listops.cpp")
+    raise Failure(f"{BUILD}/compile_commands.json: found no examples/tasks/lra_listops.cpp")
 
 
 def without_launcher(words: list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 /// The paper's model for LRA ListOps.
 
 #include <common/model.hpp>
-#include <lra/paper.hpp>
+#include <tasks/common/paper.hpp>
 
 int main(int argc, char** argv) {
-  return bench::model_main(argc, argv, "listops", 2000, bench::measure<lra::paper::ListOps>);
+  return bench::model_main(argc, argv, "listops", 2000, bench::measure<tasks::paper::ListOps>);
 }

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <lra/paper.hpp>
 #include <set>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
@@ -12,6 +11,7 @@
 #include <sma/train/optimizer.hpp>
 #include <string>
 #include <support/laws.hpp>
+#include <tasks/common/paper.hpp>
 #include <vector>
 #ifdef SMA_TEST_WITH_THRUST
 #include <sma/thrust.hpp>
@@ -98,8 +98,8 @@ template <class M>
 struct TwoLayers : M {
   static constexpr Index layers = 2;
 };
-struct PairsOfTexts : TwoLayers<lra::paper::Text> {
-  struct layer : lra::paper::TextLayer {
+struct PairsOfTexts : TwoLayers<tasks::paper::Text> {
+  struct layer : tasks::paper::TextLayer {
     using position = seqboat::SimplePosition<4002>;
   };
 };
@@ -198,9 +198,9 @@ void check_list(const std::string& file, const std::set<std::string>& found) {
 
 TEST_CASE("the paper's models launch what they did, and run plainly what is listed") {
   wants_to_write = std::getenv("SMA_TEST_WRITE_FORMS") != nullptr;
-  train<seqboat::Classifier<TwoLayers<lra::paper::ListOps>>>("listops");
+  train<seqboat::Classifier<TwoLayers<tasks::paper::ListOps>>>("listops");
   train<seqboat::PairClassifier<PairsOfTexts>>("pairs");
-  train<seqboat::Classifier<TwoLayers<lra::paper::Image>>>("image");
+  train<seqboat::Classifier<TwoLayers<tasks::paper::Image>>>("image");
   train<seqboat::LanguageModel<Language>, true>("language");
   CHECK(launched.size() > 40);
   check_list("eigen.txt", plain_on_eigen);

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sma/eigen.hpp>
+#include <sma/sma.hpp>
+#include <tasks/common/command_line.hpp>
+#include <tasks/common/paper.hpp>
+#include <tasks/common/training_data.hpp>
+
+/// A task is one file, tasks/NAME.cpp, and the program NAME. Beside `tasks::about_task` it says:
+///
+///     struct Task {
+///       using Paper = tasks::paper::ListOps;                 // the model of --preset paper, a description as in paper.hpp
+///       using Small = ...;                                   // ... and of --preset small
+///       template <class Model>
+///       using Network = seqboat::Classifier<Model>;          // what is made of it
+///       static constexpr double length = 2000;               // rows of a sequence: --describe counts operations with them
+///       static sma::TrainerOptions paper(), small();         // the presets' recipes
+///       using Data = tasks::TrainingData<Stored, Element>;   // what `sma::Trainer` asks of data
+///       static Data data(const tasks::CommandLine&);         // reads or makes them
+///       static void finish(Net&, Data&, const CommandLine&); // optional: after the test split was evaluated
+///     };
+///     void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }
+namespace tasks {
+
+/// The paper's layer for --preset small: narrow enough to learn in minutes on two cores.
+template <class PaperLayer>
+struct Narrow : PaperLayer {
+  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
+};
+
+template <class Task, class Model>
+void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
+  using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;
+  if (line.describe) return print_description<Net>(Task::length);
+  auto data = Task::data(line);
+  Net net(sma::Seed{line.seed}, {.threads = line.threads});
+  train_and_test(net, data, line, line.apply(std::move(recipe)));
+  if constexpr (requires { Task::finish(net, data, line); }) Task::finish(net, data, line);
+}
+
+/// Does what the command line says of the task.
+template <class Task>
+void run(const CommandLine& line) {
+  if (line.preset == "paper")
+    run_preset<Task, typename Task::Paper>(line, Task::paper());
+  else
+    run_preset<Task, typename Task::Small>(line, Task::small());
+}
+
+}  // namespace tasks
