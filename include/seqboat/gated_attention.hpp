@@ -207,7 +207,8 @@ struct GatedAttention {
                    sma::Weights<GatedAttention, S> w, Stream<S>& stream) {
     constexpr Index slots = Span::size + 1;
     const Parts<S> now = room_for_parts<S>(ctx, 1);
-    mix(ctx, x, w, now.inner);
+    const auto in = sma::child<"mx_proj">(w);
+    sma::ops::linear_step(ctx, x, in["weight"_p].data, in["bias"_p].data, now.inner);
     ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
     make_queries_and_keys(ctx, s.positions, w, now);
     const Index slot = stream.steps % slots;
@@ -221,8 +222,8 @@ struct GatedAttention {
         now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
     const auto out = sma::child<"h_proj">(w);
-    sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(g), out["weight"_p].data, out["bias"_p].data,
-                             y);
+    sma::ops::linear_step(ctx, sma::Rows<const S, ValueWidth>(g), out["weight"_p].data, out["bias"_p].data,
+                          y);
     ++stream.steps;
   }
 
@@ -354,10 +355,8 @@ struct GatedAttention {
   template <class C, class S>
   static void rotate(C& ctx, const sma::Position* positions, const sma::Rows<S, QueryWidth>& q,
                      const sma::Rows<S, QueryWidth>& k, sma::compute_of<S> direction) {
-    if constexpr (PositionKind::rotary) {
-      ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, q, q, direction});
-      ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, k, k, direction});
-    }
+    if constexpr (PositionKind::rotary)
+      ctx.launch(sma::ops::Rotate<S, QueryWidth>{positions, q, k, direction});
   }
 
   template <class S>

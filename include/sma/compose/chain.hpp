@@ -289,9 +289,9 @@ struct Chain {
     if constexpr (N + 1 == size) {
       sma::step<part<N>>(ctx, s, x, y, child<N>(w), std::get<N>(stream.parts));
     } else {
-      const auto between = ctx.template scratch_rows<part<N>::output_width>(1);
-      sma::step<part<N>>(ctx, s, x, between, child<N>(w), std::get<N>(stream.parts));
-      step_from<N + 1>(ctx, s, between, y, w, stream);
+      StepRow<S, part<N>::output_width> between(ctx);
+      sma::step<part<N>>(ctx, s, x, between.row(), child<N>(w), std::get<N>(stream.parts));
+      step_from<N + 1>(ctx, s, between.row(), y, w, stream);
     }
   }
 };

@@ -111,10 +111,9 @@ struct Repeat {
   template <class C, class S>
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                    Weights<Repeat, S> w, Stream<S>& stream) {
-    const Rows<S, input_width> spare[2] = {ctx.template scratch_rows<input_width>(1),
-                                           ctx.template scratch_rows<input_width>(1)};
+    StepRow<S, input_width> even(ctx), odd(ctx);
     for (Index i = 0; i < N; ++i) {
-      const Rows<S, input_width> out = i + 1 < N ? spare[i % 2] : y;
+      const Rows<S, input_width> out = i + 1 == N ? y : i % 2 == 0 ? even.row() : odd.row();
       sma::step<Layer>(ctx, s, x, out, child<0>(w, i), stream.parts[place(i)]);
       x = out;
     }

@@ -101,10 +101,13 @@ struct Sum {
   static void step(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
                    Weights<Sum, S> w, Stream<S>& stream) {
     each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
-      auto scope = ctx.scope();
-      const auto out = N == 0 ? y : ctx.template scratch_rows<output_width>(1);
-      sma::step<part<N>>(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
-      if constexpr (N > 0) ctx.launch(ops::AddRows<S, output_width>{out, y});
+      if constexpr (N == 0) {
+        sma::step<part<N>>(ctx, s, x, y, child<N>(w), std::get<N>(stream.parts));
+      } else {
+        StepRow<S, output_width> out(ctx);
+        sma::step<part<N>>(ctx, s, x, out.row(), child<N>(w), std::get<N>(stream.parts));
+        ctx.launch(ops::AddRows<S, output_width>{out.row(), y});
+      }
     });
   }
 

@@ -98,12 +98,11 @@ struct TiedEmbedding {
   static void step(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
                    Weights<TiedEmbedding, S> w, Stream<S>& stream) {
     NoState none;
-    const auto embedded = ctx.template scratch_rows<width>(1);
-    const auto features = ctx.template scratch_rows<width>(1);
-    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), none);
-    sma::step<Inner>(ctx, s, embedded, features, child<1>(w), stream.body);
-    ops::linear_forward(ctx, Rows<const S, width>(features), child<"embed_tokens">(w).data,
-                        static_cast<const compute_of<S>*>(nullptr), y);
+    StepRow<S, width> embedded(ctx), features(ctx);
+    Embedding::forward(ctx, s, x, embedded.row(), child<"embed_tokens">(w), none);
+    sma::step<Inner>(ctx, s, embedded.row(), features.row(), child<1>(w), stream.body);
+    ops::linear_step(ctx, Rows<const S, width>(features.row()), child<"embed_tokens">(w).data,
+                     static_cast<const compute_of<S>*>(nullptr), y);
   }
 };
 

@@ -43,11 +43,8 @@ class Arena {
   /// Forgets everything. What overflowed into several blocks becomes one block, an eighth larger than was needed at most: routers
   /// run a few rows more in one pass than in another.
   void reset() {
-    if (blocks_.size() > 1) {
-      free_all();
-      const std::size_t size = (peak_ + peak_ / 8 + kAlign - 1) & ~(kAlign - 1);
-      blocks_.push_back({static_cast<std::byte*>(memory_->allocate(size)), size});
-    }
+    if (blocks_.size() > 1) [[unlikely]]
+      unite();
     at_ = {};
   }
 
@@ -92,6 +89,12 @@ class Arena {
                             ops::Fill<std::byte>{here, static_cast<Index>(bytes), std::byte{0xFF}});
 #endif
     return here;
+  }
+
+  [[gnu::cold]] void unite() {
+    free_all();
+    const std::size_t size = (peak_ + peak_ / 8 + kAlign - 1) & ~(kAlign - 1);
+    blocks_.push_back({static_cast<std::byte*>(memory_->allocate(size)), size});
   }
 
   void free_all() {

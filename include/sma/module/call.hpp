@@ -3,6 +3,7 @@
 #include <sma/base/diagnostics.hpp>
 #include <sma/base/sequences.hpp>
 #include <sma/module/layout.hpp>
+#include <sma/module/step_row.hpp>
 #include <sma/ops/rows.hpp>
 
 /// How a module is called. What it can do is what its functions take, in a network with context C:

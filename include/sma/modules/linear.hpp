@@ -28,6 +28,11 @@ struct Linear {
     ops::linear_backward(ctx, dy, x, w["weight"_p].data, g["weight"_p].data, g["bias"_p].data, dx.rows,
                          dx.base);
   }
+  template <class C, class S>
+  static void step(C& ctx, const Sequences&, Rows<const S, In> x, Rows<S, Out> y, Weights<Linear, S> w,
+                   NoState&) {
+    ops::linear_step(ctx, x, w["weight"_p].data, w["bias"_p].data, y);
+  }
 };
 
 /// y = x W^T, no bias. PyTorch: nn.Linear(In, Out, bias=False).
@@ -48,6 +53,11 @@ struct LinearWithoutBias {
   static void backward(C& ctx, const Sequences&, Rows<const S, In> x, Rows<const S, Out> dy, Target<S, In> dx,
                        Weights<LinearWithoutBias, S> w, Gradients<LinearWithoutBias, S> g, NoState&) {
     ops::linear_backward(ctx, dy, x, w.data, g.data, static_cast<compute_of<S>*>(nullptr), dx.rows, dx.base);
+  }
+  template <class C, class S>
+  static void step(C& ctx, const Sequences&, Rows<const S, In> x, Rows<S, Out> y,
+                   Weights<LinearWithoutBias, S> w, NoState&) {
+    ops::linear_step(ctx, x, w.data, static_cast<const compute_of<S>*>(nullptr), y);
   }
 };
 

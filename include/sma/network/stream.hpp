@@ -96,9 +96,9 @@ class NetworkStream {
     State& operator=(const State&) = delete;
   };
 
-  /// One step of `network`, whose settings and weights these are.
-  void step(const void* network, const StepSettings& settings, Weights<Description, Scalar> w,
-            const Element* x, Scalar* y) {
+  /// One step of `network`, whose settings and weights these are. A function of its own: callers of what throws are compiled for size.
+  SMA_NOINLINE void step(const void* network, const StepSettings& settings,
+                         const Weights<Description, Scalar>& w, const Element* x, Scalar* y) {
     State& state = *state_;
     check(state, network, x);
     state.network = network;
@@ -113,13 +113,15 @@ class NetworkStream {
     ++state.time;
   }
 
-  static void step_in_arithmetic(State& state, Weights<Description, Scalar> w, const Element* x, Scalar* y) {
+  static void step_in_arithmetic(State& state, const Weights<Description, Scalar>& w, const Element* x,
+                                 Scalar* y) {
     [[maybe_unused]] const typename detail::ArithmeticOf<B>::type arithmetic;
     run_step(state, w, x, y);
   }
-  /// A function of its own: what it computes must not move to where another arithmetic holds.
-  SMA_NOINLINE static void run_step(State& state, Weights<Description, Scalar> w, const Element* x,
-                                    Scalar* y) {
+  /// A function of its own: what it computes must not move to where another arithmetic holds. Modules' steps become part of it, so that
+  /// their weights' places are constants; kernels do not.
+  SMA_NOINLINE [[gnu::flatten]] static void run_step(State& state, const Weights<Description, Scalar>& w,
+                                                     const Element* x, Scalar* y) {
     state.context.reset();
     const Sequences s{1, 1, state.offsets, &state.time, &state.id};
     sma::step<Description>(state.context, s, Rows<const Element, input_width>{x, 1},
@@ -144,8 +146,8 @@ class NetworkStream {
                     " of the input, expected finite numbers; the stream is as it was");
   }
   /// The modules before the first that failed have finite states: the same step again finds it.
-  [[noreturn, gnu::cold]] static void lose(State& state, Weights<Description, Scalar> w, const Element* x,
-                                           Scalar* y) {
+  [[noreturn, gnu::cold]] static void lose(State& state, const Weights<Description, Scalar>& w,
+                                           const Element* x, Scalar* y) {
     Watch watch;
     state.context.watch = &watch;
     if constexpr (is_streamable<Description>() && fits) step_in_arithmetic(state, w, x, y);

@@ -9,6 +9,17 @@ namespace sma {
 inline namespace SMA_ISA {
 namespace functions {
 
+/// max(x, 0), NaN for NaN; of a number here, of a pack beside it.
+template <class T>
+SMA_HD T positive(const T& x) {
+  return x <= 0 ? T(0) : x;
+}
+/// 1 where x is above 0 or NaN, 0 elsewhere.
+template <class T>
+SMA_HD T is_positive(const T& x) {
+  return x <= 0 ? T(0) : T(1);
+}
+
 /// x * sigmoid(x). PyTorch: nn.SiLU.
 struct SiLU {
   static constexpr bool vectorizes = true;
@@ -45,14 +56,15 @@ struct Sigmoid {
 
 /// PyTorch: nn.Tanh.
 struct Tanh {
-  static constexpr bool vectorizes = false;
-  template <class T>
-  SMA_HD static T value(const T& x) {
-    return std::tanh(x);
+  static constexpr bool vectorizes = true;
+  template <class V>
+  SMA_HD static V value(const V& x) {
+    using std::tanh;
+    return tanh(x);
   }
-  template <class T>
-  SMA_HD static T derivative(const T& x) {
-    const T t = std::tanh(x);
+  template <class V>
+  SMA_HD static V derivative(const V& x) {
+    const V t = value(x);
     return 1 - t * t;
   }
 };
@@ -73,27 +85,28 @@ struct GELU {
 
 /// max(x, 0), NaN for NaN. PyTorch: nn.ReLU.
 struct ReLU {
-  static constexpr bool vectorizes = false;
-  template <class T>
-  SMA_HD static T value(const T& x) {
-    return x <= 0 ? T(0) : x;
+  static constexpr bool vectorizes = true;
+  template <class V>
+  SMA_HD static V value(const V& x) {
+    return positive(x);
   }
-  template <class T>
-  SMA_HD static T derivative(const T& x) {
-    return x <= 0 ? T(0) : T(1);
+  template <class V>
+  SMA_HD static V derivative(const V& x) {
+    return is_positive(x);
   }
 };
 
 /// max(x, 0)^2, NaN for NaN (So et al., Primer, 2021).
 struct ReLU2 {
-  static constexpr bool vectorizes = false;
-  template <class T>
-  SMA_HD static T value(const T& x) {
-    return x <= 0 ? T(0) : x * x;
+  static constexpr bool vectorizes = true;
+  template <class V>
+  SMA_HD static V value(const V& x) {
+    const V p = positive(x);
+    return p * p;
   }
-  template <class T>
-  SMA_HD static T derivative(const T& x) {
-    return x <= 0 ? T(0) : 2 * x;
+  template <class V>
+  SMA_HD static V derivative(const V& x) {
+    return 2 * positive(x);
   }
 };
 

@@ -61,48 +61,58 @@ struct GateBackward {
   }
 };
 
-/// One query against a ring of the last keys and values, oldest first. One index: the whole query.
+/// One query against a ring of the last W + 1 keys and values: element n stands in slot n % (W + 1). One index: the whole query.
+///
+///     out = sum_s act(scale q . k_s + bias_s) v_s
 template <class T, Index Z, Index V, class Activation, class Bias, Index W>
 struct StreamAttention {
   const T* q;                 // (Z)
-  const T* keys;              // (W + 1, Z), slot = number % (W + 1)
+  const T* keys;              // (W + 1, Z)
   const T* values;            // (W + 1, V)
   const Position* positions;  // (W + 1)
   Index number;               // of the query among the active elements, from 0; already in the ring
   Bias bias;
   compute_of<T>* scores;  // (W + 1) workspace
   T* out;                 // (V)
+
+  SMA_HD Index slots() const { return number < W ? number + 1 : W + 1; }
+  SMA_HD static compute_of<T> scale() {
+    using A = compute_of<T>;
+    return Activation::normalizes ? 1 / std::sqrt(A(Z)) : 1 / A(W);
+  }
+  SMA_HD compute_of<T> bias_of(Index slot) const {
+    const Index newest = number % (W + 1);
+    const Index element = number - newest + slot - (slot > newest ? W + 1 : 0);
+    return bias.table[bias.slot(positions[newest], positions[slot], number, element)];
+  }
+
   SMA_HD Index extent() const { return 1; }
   SMA_HD void operator()(Index) const {
-    const Index first = number > W ? number - W : 0;
     using A = compute_of<T>;
-    const A scale = Activation::normalizes ? 1 / std::sqrt(A(Z)) : 1 / A(W);
-    const Position here = positions[number % (W + 1)];
+    const Index count = slots();
     A top = 0;
-    for (Index j = first; j <= number; ++j) {
-      const T* k = keys + j % (W + 1) * Z;
+    for (Index s = 0; s < count; ++s) {
+      const T* k = keys + s * Z;
       const T* query = q;
-      A score = scale * row_sum<A, Z>([query, k](Index c) { return query[c] * k[c]; });
-      if (Bias::table_size > 0) score += bias.table[bias.slot(here, positions[j % (W + 1)], number, j)];
-      scores[j - first] = score;
-      if (j == first || score > top) top = score;
+      A score = scale() * row_sum<A, Z>([query, k](Index c) { return query[c] * k[c]; });
+      if constexpr (Bias::table_size > 0) score += bias_of(s);
+      scores[s] = score;
+      if (s == 0 || score > top) top = score;
     }
     A sum = 0;
-    for (Index j = 0; j <= number - first; ++j) {
+    for (Index s = 0; s < count; ++s) {
       if constexpr (Activation::normalizes)
-        scores[j] = std::exp(scores[j] - top);
+        scores[s] = std::exp(scores[s] - top);
       else
-        scores[j] = Activation::value(scores[j]);
-      sum += scores[j];
+        scores[s] = Activation::value(scores[s]);
+      sum += scores[s];
     }
     const A factor = Activation::normalizes ? 1 / sum : A(1);
-    A total[array_bound<V>] = {};
-    for (Index j = first; j <= number; ++j) {
-      const A weight = scores[j - first] * factor;
-      const T* v = values + j % (W + 1) * V;
-      for (Index c = 0; c < V; ++c) total[c] += weight * v[c];
+    for (Index c = 0; c < V; ++c) {
+      A total = 0;
+      for (Index s = 0; s < count; ++s) total += scores[s] * values[s * V + c];
+      out[c] = factor * total;
     }
-    for (Index c = 0; c < V; ++c) out[c] = total[c];
   }
 };
 

@@ -45,6 +45,21 @@ struct LinearForward {
   }
 };
 
+/// LinearForward of one row, a step of a stream; here the sizes are constants, because for one row loops cost as much as products.
+template <class T, class Y, Index In, Index Out>
+struct LinearStep {
+  const T* x;                 // (In)
+  const compute_of<T>* w;     // (Out, In)
+  const compute_of<T>* bias;  // (Out) or null
+  Y* y;                       // (Out)
+  SMA_HD Index extent() const { return Out; }
+  SMA_HD void operator()(Index o) const {
+    compute_of<T> total = bias != nullptr ? bias[o] : compute_of<T>(0);
+    for (Index k = 0; k < In; ++k) total += x[k] * w[o * In + k];
+    y[o] = total;
+  }
+};
+
 /// dx = dy w, and base unless that is null.
 template <class T, class Y = T>
 struct LinearBackwardInput {
@@ -89,6 +104,13 @@ template <class C, class S, class Y, Index In, Index Out>
 void linear_forward(C& ctx, Rows<const S, In> x, const compute_of<S>* weight, const compute_of<S>* bias,
                     Rows<Y, Out> y, std::type_identity_t<Rows<const Y, Out>> base = {}) {
   ctx.launch(LinearForward<S, Y>{as_matrix(x), {weight, Out, In, In}, bias, as_matrix(y), as_matrix(base)});
+}
+
+/// y = x w^T + bias for the one row of a step.
+template <class C, class S, class Y, Index In, Index Out>
+void linear_step(C& ctx, Rows<const S, In> x, const compute_of<S>* weight, const compute_of<S>* bias,
+                 Rows<Y, Out> y) {
+  ctx.launch(LinearStep<S, Y, In, Out>{x.data, weight, bias, y.data});
 }
 
 /// dw += dy^T x, dbias += column sums of dy, dx = base + dy w (unless null; base may be null, or dx).

@@ -11,15 +11,14 @@ namespace sma {
 inline namespace SMA_ISA {
 namespace ops {
 
-/// Rotary positions (Su et al., 2021): the pair (x_2m, x_2m+1) of row t is turned by t * 10000^(-2m/Z), t the original
-/// position. Direction -1 turns back, which is also the gradient.
+/// Rotary positions (Su et al., 2021) of queries and keys, in place: the pair (x_2m, x_2m+1) of row t is turned by t * 10000^(-2m/Z), t
+/// the original position. Direction -1 turns back, which is also the gradient.
 template <class T, Index Z>
 struct Rotate {
   const Position* positions;
-  Rows<const T, Z> x;
-  Rows<T, Z> y;
+  Rows<T, Z> q, k;
   compute_of<T> direction;
-  SMA_HD Index extent() const { return x.rows; }
+  SMA_HD Index extent() const { return q.rows; }
   SMA_HD void operator()(Index i) const {
     using A = compute_of<T>;
     for (Index m = 0; m < Z / 2; ++m) {
@@ -27,11 +26,17 @@ struct Rotate {
       const double angle = static_cast<double>(positions[i]) * position_frequency<Z>(m);
       const A c = static_cast<A>(std::cos(angle));
       const A d = direction * static_cast<A>(std::sin(angle));
-      const A a = x(i, 2 * m);
-      const A b = x(i, 2 * m + 1);
-      y(i, 2 * m) = a * c - b * d;
-      y(i, 2 * m + 1) = b * c + a * d;
+      turn(q.row(i) + 2 * m, c, d);
+      turn(k.row(i) + 2 * m, c, d);
     }
+  }
+  /// The pair at x, by the angle with cosine c and sine d.
+  template <class A>
+  SMA_HD static void turn(T* x, A c, A d) {
+    const A a = x[0];
+    const A b = x[1];
+    x[0] = a * c - b * d;
+    x[1] = b * c + a * d;
   }
 };
 

@@ -277,11 +277,11 @@ struct Router {
         BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved);
     observe(ctx, child<"configurator">(w), s, Rows<compute_of<S>, branches>{made.weight, 1});
     ctx.launch(ops::Fill<S>{y.data, output_width, S(0)});
-    const auto out = ctx.template scratch_rows<output_width>(1);
+    StepRow<S, output_width> out(ctx);
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       if (made.active[N] == 0) return;
-      sma::step<branch<N>>(ctx, s, x, out, child<N + 1>(w), std::get<N>(stream.parts));
-      ctx.launch(ops::AddWeighted<S, output_width>{made.weight[N], out, y});
+      sma::step<branch<N>>(ctx, s, x, out.row(), child<N + 1>(w), std::get<N>(stream.parts));
+      ctx.launch(ops::AddWeighted<S, output_width>{made.weight[N], out.row(), y});
     });
   }
 

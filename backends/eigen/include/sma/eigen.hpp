@@ -20,4 +20,5 @@
 #include <sma/eigen/ops/norm.hpp>
 #include <sma/eigen/ops/positions.hpp>
 #include <sma/eigen/ops/precision.hpp>
+#include <sma/eigen/ops/stream_attention.hpp>
 #include <sma/eigen/ops/sums.hpp>

@@ -20,10 +20,14 @@ namespace eigen {
 /// 64-bit ARM it does nothing.
 class FlushDenormals {
  public:
-  FlushDenormals() : before_(get()) { set(before_ | kFlush); }
+  FlushDenormals() : before_(get()) {
+    if ((before_ & kFlush) != kFlush) set(before_ | kFlush);
+  }
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
-  ~FlushDenormals() { set((get() & ~kFlush) | (before_ & kFlush)); }
+  ~FlushDenormals() {
+    if ((before_ & kFlush) != kFlush) set((get() & ~kFlush) | (before_ & kFlush));
+  }
 
  private:
 #if defined(__SSE2__)

@@ -173,6 +173,50 @@ void decay_direction(const Kernel& k, Index sequence,
       });
 }
 
+/// As many channels at a time as a register has lanes, of which each gets a channel's sum; then one by one.
+template <bool Leaving, class T, Index Channels, Index States>
+[[gnu::flatten]] void decay_step(const ops::DecayStep<T, Channels, States>& k) {
+  using V = Register<T>;
+  constexpr Index kWidth = kRegisterWidth<T>;
+  const auto add = [&](Index c) {
+    V sum{};
+    const V in = V{} + k.x[c];
+    [[maybe_unused]] V out{};
+    if constexpr (Leaving) out += k.leaving[c];
+    for (Index i = c * States; i < (c + 1) * States; i += kWidth) {
+      V decay, weight, state;
+      std::memcpy(&decay, k.decay + i, sizeof(V));
+      std::memcpy(&weight, k.weight + i, sizeof(V));
+      std::memcpy(&state, k.state + i, sizeof(V));
+      state = decay * state + in;
+      if constexpr (Leaving) {
+        V cut;
+        std::memcpy(&cut, k.cut + i, sizeof(V));
+        state -= cut * out;
+      }
+      std::memcpy(k.state + i, &state, sizeof(V));
+      sum += weight * state;
+    }
+    return sum;
+  };
+  constexpr Index kWhole = Channels / kWidth * kWidth;
+  for (Index c = 0; c < kWhole; c += kWidth) {
+    V sums[array_bound<kWidth>];
+    unrolled<kWidth>([&](auto r) { sums[r] = add(c + r); });
+    sum_each_lanes<T>(sums);
+    V skip, x;
+    std::memcpy(&skip, k.skip + c, sizeof(V));
+    std::memcpy(&x, k.x + c, sizeof(V));
+    const V y = skip * x + sums[0];
+    std::memcpy(k.y + c, &y, sizeof(V));
+  }
+  for (Index c = kWhole; c < Channels; ++c) {
+    V sum = add(c);
+    sum_lanes<T>(sum);
+    k.y[c] = k.skip[c] * k.x[c] + sum[0];
+  }
+}
+
 }  // namespace eigen
 }  // namespace SMA_ISA
 
@@ -319,6 +363,15 @@ void run(Context<Eigen<T>>& ctx, const ops::DecayBackward<T, Channels, States, B
     }
     if (e < Channels) k.dskip[e] += sum_skip[g][l];
   }
+}
+
+template <class T, Index Channels, Index States>
+  requires(States % eigen::kRegisterWidth<T> == 0)
+void run(Context<Eigen<T>>&, const ops::DecayStep<T, Channels, States>& k) {
+  if (k.leaving == nullptr)
+    eigen::decay_step<false>(k);
+  else
+    eigen::decay_step<true>(k);
 }
 
 }  // namespace sma

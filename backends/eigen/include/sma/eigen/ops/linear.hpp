@@ -102,6 +102,80 @@ void few_rows_forward(const ops::LinearForward<T>& k) {
   for_few_outputs(k.y.columns - o, [&](Index first, auto count) { few_forward<count>(k, o + first); });
 }
 
+/// Outputs of one row, Sets times as many as a register has lanes, whose weights begin at w: sums of columns, and of their lanes in the
+/// end.
+template <Index Sets, Index In, class T>
+[[gnu::always_inline]] inline void step_forward_registers(const T* x, const T* w, const T* bias, T* y) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kWhole = In / kWidth * kWidth;
+  Register<T> sum[array_bound<Sets>][array_bound<kWidth>] = {};
+  for (Index c = 0; c < kWhole; c += kWidth) {
+    Register<T> part;
+    std::memcpy(&part, x + c, sizeof(part));
+    unrolled<Sets>([&](auto set) {
+      unrolled<kWidth>([&](auto r) {
+        Register<T> factor;
+        std::memcpy(&factor, w + (set * kWidth + r) * In + c, sizeof(factor));
+        sum[set][r] += part * factor;
+      });
+    });
+  }
+  unrolled<Sets>([&](auto set) {
+    Register<T> total{};
+    if (bias != nullptr) std::memcpy(&total, bias + set * kWidth, sizeof(total));
+    if constexpr (kWhole > 0) {
+      sum_each_lanes<T>(sum[set]);
+      total += sum[set][0];
+    }
+    unrolled<In - kWhole>([&](auto c) {
+      Register<T> column;
+      if constexpr (In == 1)
+        std::memcpy(&column, w + set * kWidth, sizeof(column));
+      else
+        for (Index r = 0; r < kWidth; ++r) column[r] = w[(set * kWidth + r) * In + kWhole + c];
+      total += x[kWhole + c] * column;
+    });
+    std::memcpy(y + set * kWidth, &total, sizeof(total));
+  });
+}
+
+/// One output of one row.
+template <Index In, class T>
+[[gnu::always_inline]] inline T step_forward_one(const T* x, const T* w) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kWhole = In / kWidth * kWidth;
+  T total = 0;
+  if constexpr (kWhole > 0) {
+    Register<T> sum{};
+    for (Index c = 0; c < kWhole; c += kWidth) {
+      Register<T> part, factor;
+      std::memcpy(&part, x + c, sizeof(part));
+      std::memcpy(&factor, w + c, sizeof(factor));
+      sum += part * factor;
+    }
+    sum_lanes<T>(sum);
+    total = sum[0];
+  }
+  unrolled<In - kWhole>([&](auto c) { total += x[kWhole + c] * w[kWhole + c]; });
+  return total;
+}
+
+/// One row: eight sums at a time at least, because additions wait for each other, then as many as a register has lanes, then one.
+template <Index In, Index Out, class T>
+[[gnu::flatten]] void step_forward(const T* x, const T* w, const T* bias, T* y) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kSets = std::max<Index>(8 / kWidth, 1);
+  constexpr Index kTogether = Out / (kSets * kWidth) * (kSets * kWidth);
+  constexpr Index kWhole = Out / kWidth * kWidth;
+  const auto bias_at = [bias](Index o) { return bias == nullptr ? nullptr : bias + o; };
+  for (Index o = 0; o < kTogether; o += kSets * kWidth)
+    step_forward_registers<kSets, In>(x, w + o * In, bias_at(o), y + o);
+  for (Index o = kTogether; o < kWhole; o += kWidth)
+    step_forward_registers<1, In>(x, w + o * In, bias_at(o), y + o);
+  for (Index o = kWhole; o < Out; ++o)
+    y[o] = (bias == nullptr ? T(0) : bias[o]) + step_forward_one<In>(x, w + o * In);
+}
+
 /// Of all Outs outputs of a layer.
 template <Index Outs, class T>
 SMA_NOINLINE [[gnu::flatten]] void few_backward_input(const ops::LinearBackwardInput<T>& k) {
@@ -183,6 +257,11 @@ void run(Context<Eigen<T>>& ctx, const ops::LinearForward<T>& k) {
                                         eigen::by_rows(k.x.data, k.x.stride),
                                         eigen::transposed(k.w.data, k.w.stride),
                                         {k.y.data, k.y.stride, k.bias, false, k.base.data, k.base.stride});
+}
+
+template <class T, Index In, Index Out>
+void run(Context<Eigen<T>>&, const ops::LinearStep<T, T, In, Out>& k) {
+  eigen::step_forward<In, Out>(k.x, k.w, k.bias, k.y);
 }
 
 template <class T>

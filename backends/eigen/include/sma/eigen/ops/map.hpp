@@ -32,10 +32,14 @@ struct Slope {
 /// the buffer its element lies.
 template <class F, class T>
 SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const T* b, T* out) {
-  constexpr Index kSize = Pack<T>::size;
   Index i = 0;
-  for (; i + kSize <= count; i += kSize) F()(Pack<T>::load(a + i), Pack<T>::load(b + i)).store(out + i);
+  const auto apply = [&]<class P>(P) {
+    for (; i + P::size <= count; i += P::size) F()(P::load(a + i), P::load(b + i)).store(out + i);
+  };
+  apply(Pack<T>());
+  apply(Pack<T, 1>());
   if (i == count) return;
+  constexpr Index kSize = Pack<T, 1>::size;
   T rest[2][array_bound<kSize>] = {};
   std::copy(a + i, a + count, rest[0]);
   std::copy(b + i, b + count, rest[1]);
@@ -46,14 +50,18 @@ SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const 
 /// y = f(x) and x = f'(x), over `count` elements.
 template <class Function, class T>
 SMA_NOINLINE [[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
-  constexpr Index kSize = Pack<T>::size;
   Index i = 0;
-  for (; i + kSize <= count; i += kSize) {
-    const Pack<T> before = Pack<T>::load(x + i);
-    Function::value(before).store(y + i);
-    Function::derivative(before).store(x + i);
-  }
+  const auto apply = [&]<class P>(P) {
+    for (; i + P::size <= count; i += P::size) {
+      const P before = P::load(x + i);
+      Function::value(before).store(y + i);
+      Function::derivative(before).store(x + i);
+    }
+  };
+  apply(Pack<T>());
+  apply(Pack<T, 1>());
   if (i == count) return;
+  constexpr Index kSize = Pack<T, 1>::size;
   T rest[2][array_bound<kSize>] = {};
   std::copy(x + i, x + count, rest[0]);
   apply_and_derive<Function>(kSize, rest[0], rest[1]);

@@ -50,40 +50,63 @@ template <Index Count, class F>
   (std::make_index_sequence<static_cast<std::size_t>(Count)>{});
 }
 
-/// Every lane becomes the sum of all, halves first.
-template <class T, Index Half = kRegisterWidth<T> / 2>
+/// Lanes of 128 bits, between which processors move numbers in one cycle; sums of lanes are made inside them first.
+template <class T>
+inline constexpr Index kBlockLanes = 16 / static_cast<Index>(sizeof(T));
+
+/// Every lane becomes the sum of all.
+template <class T, Index Added = 1>
 [[gnu::always_inline]] inline void sum_lanes(Register<T>& x) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kBlock = kBlockLanes<T>;
+  // Halves of blocks, halves of those, ..., then halves of registers, ...
+  constexpr auto kApart =
+      static_cast<std::size_t>(Added < kBlock ? kBlock / (2 * Added) : kWidth * kBlock / (2 * Added));
   [&]<std::size_t... Lane>(std::index_sequence<Lane...>) __attribute__((always_inline)) {
-    x += __builtin_shufflevector(x, x, (Lane ^ static_cast<std::size_t>(Half))...);
+    x += __builtin_shufflevector(x, x, (Lane ^ kApart)...);
   }
-  (std::make_index_sequence<static_cast<std::size_t>(kRegisterWidth<T>)>{});
-  if constexpr (Half > 1) sum_lanes<T, Half / 2>(x);
+  (std::make_index_sequence<static_cast<std::size_t>(kWidth)>{});
+  if constexpr (2 * Added < kWidth) sum_lanes<T, 2 * Added>(x);
 }
 
-/// sums[0] becomes the sums of the lanes of as many registers as one has lanes, in order. Half of them are left after each step: of two,
-/// the halves, quarters, ... of their lanes that belong together are added.
-template <class T, Index Left = kRegisterWidth<T>>
+/// Of two registers with `Sums` sums each, in parts: the lane, kWidth more for the second register, whose number goes to `lane` of a
+/// register with all the sums. Half 0: of each sum's parts the first half; half 1: the second.
+template <class T, Index Sums>
+constexpr int lane_of_sum(std::size_t lane, Index half) {
+  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kBlock = kBlockLanes<T>;
+  const auto l = static_cast<Index>(lane);
+  if constexpr (Sums < kBlock) {  // part p of sum s of a block stands in its lane p Sums + s
+    const Index sum = l % kBlock % (2 * Sums);
+    const Index part = l % kBlock / (2 * Sums) + half * (kBlock / Sums / 2);
+    return static_cast<int>(sum / Sums * kWidth + l / kBlock * kBlock + part * Sums + sum % Sums);
+  } else {  // part p of a block of sums s is block s kParts + p
+    constexpr Index kBlocks = Sums / kBlock;
+    constexpr Index kParts = kWidth / Sums;
+    const Index block = l / kBlock;
+    const Index sum = block / (kParts / 2);
+    const Index part = block % (kParts / 2) + half * (kParts / 2);
+    return static_cast<int>(sum / kBlocks * kWidth + (sum % kBlocks * kParts + part) * kBlock + l % kBlock);
+  }
+}
+
+/// sums[0] becomes the sums of the lanes of as many registers as one has lanes, in order and with the roundings of sum_lanes. Half of the
+/// registers are left after each step, with twice as many sums in each.
+template <class T, Index Sums = 1>
 [[gnu::always_inline]] inline void sum_each_lanes(Register<T> (&sums)[array_bound<kRegisterWidth<T>>]) {
-  if constexpr (Left > 1) {
-    constexpr Index kWidth = kRegisterWidth<T>;
-    constexpr Index kApart = Left / 2;  // lanes of one sum in each half of a result
+  constexpr Index kWidth = kRegisterWidth<T>;
+  if constexpr (Sums < kWidth) {
     [&]<std::size_t... Lane>(std::index_sequence<Lane...>) __attribute__((always_inline)) {
-      // Lane l of a result holds part l % kApart of sum l / kApart: of the first register in its first half.
-      constexpr auto from = [](std::size_t lane, Index part) {
-        const auto l = static_cast<Index>(lane);
-        const Index sum = l / kApart;
-        const Index of_first = kWidth / Left;  // sums of each of the two
-        return static_cast<int>((sum >= of_first ? kWidth : 0) + sum % of_first * Left + part * kApart +
-                                l % kApart);
-      };
-      unrolled<Left / 2>([&](auto i) __attribute__((always_inline)) {
-        const Register<T> low = __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], from(Lane, 0)...);
-        const Register<T> high = __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], from(Lane, 1)...);
+      unrolled<kWidth / Sums / 2>([&](auto i) __attribute__((always_inline)) {
+        const Register<T> low =
+            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Sums>(Lane, 0)...);
+        const Register<T> high =
+            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Sums>(Lane, 1)...);
         sums[i] = low + high;
       });
     }
     (std::make_index_sequence<static_cast<std::size_t>(kWidth)>{});
-    sum_each_lanes<T, Left / 2>(sums);
+    sum_each_lanes<T, 2 * Sums>(sums);
   }
 }
 

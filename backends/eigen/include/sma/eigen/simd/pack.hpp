@@ -87,7 +87,9 @@ template <class T, class F>
 ///
 /// 2^n is one shift, because adding 1.5 2^23 + 127 leaves n + 127 in the lowest bits of the sum. Each step for all registers before
 /// the next one: a step waits for the one before, and processors do not look far enough ahead to find others by themselves.
-template <std::size_t Count>
+///
+/// MinusOne: x = e^x - 1, as 2^n (e^r - 1) + (2^n - 1), which keeps its digits near 0.
+template <bool MinusOne = false, std::size_t Count>
 [[gnu::always_inline]] inline void exponential(Register<float> (&x)[Count]) {
   using V = Register<float>;
   using Bits [[gnu::vector_size(kRegisterBytes)]] = std::uint32_t;
@@ -102,7 +104,7 @@ template <std::size_t Count>
   for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.16683907835e-2F;
   for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 1.66665203990e-1F;
   for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + 4.99999934321e-1F;
-  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0F;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + (MinusOne ? 0.0F : 1.0F);
   for (std::size_t i = 0; i < Count; ++i) {
     Bits bits;
     std::memcpy(&bits, &shifted[i], sizeof(bits));
@@ -110,12 +112,13 @@ template <std::size_t Count>
     V power;
     std::memcpy(&power, &bits, sizeof(power));
     x[i] = p[i] * power;
+    if constexpr (MinusOne) x[i] += power - 1;
   }
 }
 
 /// Double precision, in the same way: the polynomial goes to r^11 (relative error 3.6e-18), n ln 2 is subtracted in two parts, and the
 /// result is within 1.5 units of 2^-53 of the exact value for x from -708.39 to 709.43, and infinite above.
-template <std::size_t Count>
+template <bool MinusOne = false, std::size_t Count>
 [[gnu::always_inline]] inline void exponential(Register<double> (&x)[Count]) {
   using V = Register<double>;
   using Bits [[gnu::vector_size(kRegisterBytes)]] = std::uint64_t;
@@ -134,7 +137,7 @@ template <std::size_t Count>
   unrolled<8>([&](auto c) {
     for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * r[i] + kCoefficients[c + 2];
   });
-  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + 1.0;
+  for (std::size_t i = 0; i < Count; ++i) p[i] = p[i] * (r[i] * r[i]) + r[i] + (MinusOne ? 0.0 : 1.0);
   for (std::size_t i = 0; i < Count; ++i) {
     Bits bits;
     std::memcpy(&bits, &shifted[i], sizeof(bits));
@@ -142,15 +145,17 @@ template <std::size_t Count>
     V power;
     std::memcpy(&power, &bits, sizeof(power));
     x[i] = p[i] * power;
+    if constexpr (MinusOne) x[i] += power - 1;
   }
 }
 
-/// Four registers: what a function with `vectorizes` gets instead of a number. It has + - * /, exp and sqrt.
-template <class T>
+/// Four registers, or one: what a function with `vectorizes` gets instead of a number. It has + - * /, exp, tanh, sqrt, and
+/// functions::positive and is_positive.
+template <class T, Index Registers = 4>
 class Pack {
  public:
   using Scalar = T;
-  static constexpr Index registers = 4;
+  static constexpr Index registers = Registers;
   static constexpr Index size = registers * kRegisterWidth<T>;
 
   Pack() = default;
@@ -192,6 +197,24 @@ class Pack {
   [[gnu::always_inline]] friend Pack exp(const Pack& a) {
     Pack result = a;
     exponential(result.at_);
+    return result;
+  }
+  /// tanh x = t / (t + 2), t = e^2x - 1. From |2 x| = 20 (40) on it is 1 in single (double) precision.
+  [[gnu::always_inline]] friend Pack tanh(const Pack& a) {
+    constexpr T kMost = sizeof(T) == 4 ? T(20) : T(40);
+    Pack result = a + a;
+    for (Register<T>& x : result.at_) clamp(x, -kMost, kMost);
+    exponential<true>(result.at_);
+    return result / (result + 2);
+  }
+  [[gnu::always_inline]] friend Pack positive(const Pack& a) {
+    Pack result = a;
+    for (Register<T>& x : result.at_) x = x <= 0 ? Register<T>{} : x;
+    return result;
+  }
+  [[gnu::always_inline]] friend Pack is_positive(const Pack& a) {
+    Pack result(T(1));
+    for (Index i = 0; i < registers; ++i) result.at_[i] = a.at_[i] <= 0 ? Register<T>{} : result.at_[i];
     return result;
   }
   [[gnu::always_inline]] friend Pack sqrt(const Pack& a) {
