@@ -89,24 +89,14 @@ struct Ema {
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences&, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                    sma::Weights<Ema, S> w, Stream<S>& stream) {
-    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
-    if (stream.steps == 0) {
-      auto scope = ctx.scope();
-      const auto made = coefficients(ctx, w);
-      std::copy_n(made.decay, size, stream.decay);
-      std::copy_n(made.weight, size, stream.weight);
-      if constexpr (Truncation > 0)
-        for (Index i = 0; i < size; ++i)
-          stream.cut[i] = sma::ops::vanishing_power(stream.decay[i], Truncation);
-    }
-    S* slot = stream.ring;
-    if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;
-    const bool leaves = Truncation > 0 && stream.steps >= Truncation;
-    ctx.launch(sma::ops::DecayStep<S, Width, States>{x.data, y.data, stream.decay, stream.weight, omega.data,
-                                                     stream.state, stream.cut, leaves ? slot : nullptr});
-    if constexpr (Truncation > 0)
-      for (Index j = 0; j < Width; ++j) slot[j] = x.data[j];
-    ++stream.steps;
+    begin(ctx, w, stream);
+    go_on(ctx, x.data, y.data, w, stream);
+  }
+  template <class C, class S>
+  static void steps(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                    sma::Weights<Ema, S> w, Stream<S>& stream) {
+    begin(ctx, w, stream);
+    for (Index i = 0; i < s.rows; ++i) go_on(ctx, x.row(i), y.row(i), w, stream);
   }
 
  private:
@@ -117,6 +107,28 @@ struct Ema {
     S* decay;   // (R, N), q
     S* weight;  // (R, N), h
   };
+
+  template <class C, class S>
+  static void begin(C& ctx, const sma::Weights<Ema, S>& w, Stream<S>& stream) {
+    if (stream.steps > 0) return;
+    auto scope = ctx.scope();
+    const auto made = coefficients(ctx, w);
+    std::copy_n(made.decay, size, stream.decay);
+    std::copy_n(made.weight, size, stream.weight);
+    if constexpr (Truncation > 0)
+      for (Index i = 0; i < size; ++i) stream.cut[i] = sma::ops::vanishing_power(stream.decay[i], Truncation);
+  }
+  template <class C, class S>
+  static void go_on(C& ctx, const S* x, S* y, const sma::Weights<Ema, S>& w, Stream<S>& stream) {
+    const auto [delta, alpha, beta, gamma, omega] = w.tensors();
+    S* slot = stream.ring;
+    if constexpr (Truncation > 0) slot += stream.steps % Truncation * Width;
+    const bool leaves = Truncation > 0 && stream.steps >= Truncation;
+    ctx.launch(sma::ops::DecayStep<S, Width, States>{x, y, stream.decay, stream.weight, omega.data,
+                                                     stream.state, stream.cut, leaves ? slot : nullptr});
+    if constexpr (Truncation > 0) std::copy_n(x, Width, slot);
+    ++stream.steps;
+  }
 
   /// In memory of the enclosing scope.
   template <class C, class S, class A = sma::compute_of<S>>

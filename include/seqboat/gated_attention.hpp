@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <seqboat/positions.hpp>
 #include <sma/compose/row_window.hpp>
 #include <sma/device/fill.hpp>
@@ -205,26 +207,52 @@ struct GatedAttention {
   template <class C, class S>
   static void step(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                    sma::Weights<GatedAttention, S> w, Stream<S>& stream) {
-    constexpr Index slots = Span::size + 1;
     const Parts<S> now = room_for_parts<S>(ctx, 1);
     const auto in = sma::child<"mx_proj">(w);
     sma::ops::linear_step(ctx, x, in["weight"_p].data, in["bias"_p].data, now.inner);
     ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
     make_queries_and_keys(ctx, s.positions, w, now);
-    const Index slot = stream.steps % slots;
-    const sma::Rows<S, ValueWidth> v = value(now.inner);
-    for (Index c = 0; c < QueryWidth; ++c) stream.keys[slot * QueryWidth + c] = now.k(0, c);
-    for (Index c = 0; c < ValueWidth; ++c) stream.values[slot * ValueWidth + c] = v(0, c);
-    stream.positions[slot] = s.positions[0];
+    const Index number = stream.steps;
+    remember(stream, now.k.data, now.v.data, s.positions[0]);
     const auto g = ctx.template scratch_rows<ValueWidth>(1);
-    auto* scores = ctx.template scratch<sma::compute_of<S>>(slots);
+    auto* scores = ctx.template scratch<sma::compute_of<S>>(Span::size + 1);
     ctx.launch(sma::ops::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
-        now.q.data, stream.keys, stream.values, stream.positions, stream.steps, {table(w)}, scores, g.data});
+        now.q.data, stream.keys, stream.values, stream.positions, number, {table(w)}, scores, g.data});
     ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{g, gate(now.inner), g});
     const auto out = sma::child<"h_proj">(w);
     sma::ops::linear_step(ctx, sma::Rows<const S, ValueWidth>(g), out["weight"_p].data, out["bias"_p].data,
                           y);
-    ++stream.steps;
+  }
+  /// As a sequence, in which the elements of the ring stand before the rows of x.
+  template <class C, class S>
+  static void steps(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
+                    sma::Weights<GatedAttention, S> w, Stream<S>& stream) {
+    const Index past = std::min<Index>(stream.steps, Span::size);
+    const Index rows = past + s.rows;
+    const Parts<S> parts = room_for_parts<S>(ctx, rows);
+    auto* positions = ctx.template scratch<sma::Position>(rows);
+    for (Index i = 0; i < past; ++i) {
+      const Index slot = (stream.steps - past + i) % (Span::size + 1);
+      std::copy_n(stream.keys + slot * QueryWidth, QueryWidth, parts.k.row(i));
+      std::copy_n(stream.values + slot * ValueWidth, ValueWidth, parts.v.row(i));
+      positions[i] = stream.positions[slot];
+    }
+    std::copy_n(s.positions, s.rows, positions + past);
+    const Parts<S> fresh = parts.block(past, s.rows);
+    mix(ctx, x, w, fresh.inner);
+    ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{fresh.inner, fresh.inner});
+    make_queries_and_keys(ctx, s.positions, w, fresh);
+    for (Index i = 0; i < s.rows; ++i) remember(stream, fresh.k.row(i), fresh.v.row(i), s.positions[i]);
+    const auto g = ctx.template scratch_rows<ValueWidth>(rows);
+    auto* normalizer = ctx.template scratch<sma::compute_of<S>>(rows);
+    const std::int32_t offsets[2] = {0, static_cast<std::int32_t>(rows)};
+    ctx.launch(sma::ops::AttentionForward<S, Problem<S>>{
+        problem({rows, 1, offsets, positions, nullptr}, w, parts), {past, rows}, g, normalizer});
+    const auto gated = g.block(past, s.rows);
+    ctx.launch(sma::ops::MultiplyRows<S, ValueWidth>{gated, gate(fresh.inner), gated});
+    const auto out = sma::child<"h_proj">(w);
+    sma::ops::linear_forward(ctx, sma::Rows<const S, ValueWidth>(gated), out["weight"_p].data,
+                             out["bias"_p].data, y);
   }
 
  private:
@@ -234,6 +262,15 @@ struct GatedAttention {
     const bool sees_all = Span::size == 0 || n <= w;
     if (Causal) return sees_all ? (n + 1) / 2 : w + 1 - w * (w + 1) / (2 * n);
     return sees_all ? n : 2 * w + 1 - w * (w + 1) / n;
+  }
+
+  /// The next element's key, value and position go to the ring.
+  template <class S>
+  static void remember(Stream<S>& stream, const S* key, const S* value, sma::Position position) {
+    const Index slot = stream.steps++ % (Span::size + 1);
+    std::copy_n(key, QueryWidth, stream.keys + slot * QueryWidth);
+    std::copy_n(value, ValueWidth, stream.values + slot * ValueWidth);
+    stream.positions[slot] = position;
   }
 
   /// mixed = x W_mx^T + b_mx.

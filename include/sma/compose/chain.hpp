@@ -127,6 +127,11 @@ struct Chain {
                    Weights<Chain, S> w, Stream<S>& stream) {
     step_from<0>(ctx, s, x, y, w, stream);
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const Element<S>, input_width> x,
+                    Rows<S, output_width> y, Weights<Chain, S> w, Stream<S>& stream) {
+    steps_from<0>(ctx, s, x, y, w, stream);
+  }
 
  private:
   template <std::size_t N, class S>
@@ -292,6 +297,17 @@ struct Chain {
       StepRow<S, part<N>::output_width> between(ctx);
       sma::step<part<N>>(ctx, s, x, between.row(), child<N>(w), std::get<N>(stream.parts));
       step_from<N + 1>(ctx, s, between.row(), y, w, stream);
+    }
+  }
+  template <std::size_t N, class C, class S>
+  static void steps_from(C& ctx, const Sequences& s, Input<N, S> x, Rows<S, output_width> y,
+                         Weights<Chain, S> w, Stream<S>& stream) {
+    if constexpr (N + 1 == size) {
+      sma::steps<part<N>>(ctx, s, x, y, child<N>(w), std::get<N>(stream.parts));
+    } else {
+      const auto between = ctx.template scratch_rows<part<N>::output_width>(s.rows);
+      sma::steps<part<N>>(ctx, s, x, between, child<N>(w), std::get<N>(stream.parts));
+      steps_from<N + 1>(ctx, s, between, y, w, stream);
     }
   }
 };

@@ -118,6 +118,17 @@ struct Repeat {
       x = out;
     }
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                    Weights<Repeat, S> w, Stream<S>& stream) {
+    const Rows<S, input_width> spare[2] = {ctx.template scratch_rows<input_width>(s.rows),
+                                           ctx.template scratch_rows<input_width>(s.rows)};
+    for (Index i = 0; i < N; ++i) {
+      const Rows<S, input_width> out = i + 1 < N ? spare[i % 2] : y;
+      sma::steps<Layer>(ctx, s, x, out, child<0>(w, i), stream.parts[place(i)]);
+      x = out;
+    }
+  }
 
  private:
   static std::size_t place(Index i) { return static_cast<std::size_t>(i); }

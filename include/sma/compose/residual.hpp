@@ -76,6 +76,12 @@ struct Residual {
     sma::step<Inner>(ctx, s, x, y, child<0>(w), stream.inner);
     ctx.launch(ops::AddRows<S, output_width>{x, y});
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                    Weights<Residual, S> w, Stream<S>& stream) {
+    sma::steps<Inner>(ctx, s, x, y, child<0>(w), stream.inner);
+    ctx.launch(ops::AddRows<S, output_width>{x, y});
+  }
 };
 
 }  // namespace sma

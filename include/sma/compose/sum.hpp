@@ -110,6 +110,16 @@ struct Sum {
       }
     });
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                    Weights<Sum, S> w, Stream<S>& stream) {
+    each([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      auto scope = ctx.scope();
+      const auto out = N == 0 ? y : ctx.template scratch_rows<output_width>(s.rows);
+      sma::steps<part<N>>(ctx, s, x, out, child<N>(w), std::get<N>(stream.parts));
+      if constexpr (N > 0) ctx.launch(ops::AddRows<S, output_width>{out, y});
+    });
+  }
 
  private:
   template <class C, class S>

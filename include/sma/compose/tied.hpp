@@ -104,6 +104,17 @@ struct TiedEmbedding {
     ops::linear_step(ctx, Rows<const S, width>(features.row()), child<"embed_tokens">(w).data,
                      static_cast<const compute_of<S>*>(nullptr), y);
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const Token, 1> x, Rows<S, Vocabulary> y,
+                    Weights<TiedEmbedding, S> w, Stream<S>& stream) {
+    NoState none;
+    const auto embedded = ctx.template scratch_rows<width>(s.rows);
+    const auto features = ctx.template scratch_rows<width>(s.rows);
+    Embedding::forward(ctx, s, x, embedded, child<"embed_tokens">(w), none);
+    sma::steps<Inner>(ctx, s, embedded, features, child<1>(w), stream.body);
+    ops::linear_forward(ctx, Rows<const S, width>(features), child<"embed_tokens">(w).data,
+                        static_cast<const compute_of<S>*>(nullptr), y);
+  }
 };
 
 }  // namespace sma

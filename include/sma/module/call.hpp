@@ -208,4 +208,24 @@ void step(C& ctx, const Sequences& s, typename detail::Arguments<M, C>::X x,
   }
 }
 
+/// The next s.rows steps of one stream at once, x and y one row each: the same as so many calls of `step`. Modules that say nothing of
+/// several rows take them one after another.
+template <class M, class C>
+void steps(C& ctx, const Sequences& s, typename detail::Arguments<M, C>::X x,
+           typename detail::Arguments<M, C>::Y y, typename detail::Arguments<M, C>::W w,
+           typename detail::Arguments<M, C>::Stream& stream) {
+  auto scope = ctx.scope();
+  if constexpr (requires { M::steps(ctx, s, x, y, w, stream); }) {
+    M::steps(ctx, s, x, y, w, stream);
+    observe(ctx, w, s, y);
+  } else if constexpr (is_rowwise<M>()) {
+    typename detail::Arguments<M, C>::Saved saved{};
+    forward<M>(ctx, s, x, y, w, saved);
+  } else {
+    static constexpr std::int32_t offsets[2] = {0, 1};
+    for (Index i = 0; i < s.rows; ++i)
+      step<M>(ctx, {1, 1, offsets, s.positions + i, s.ids + i}, x.block(i, 1), y.block(i, 1), w, stream);
+  }
+}
+
 }  // namespace sma

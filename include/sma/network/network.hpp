@@ -240,6 +240,25 @@ class Network {
     stream.step(pass_.get(), settings_, store_.all(), x.data(), y.data());
   }
 
+  /// The next time steps of one stream, one after another in x, in blocks, in which rows are multiplied together and which keep the
+  /// memory constant: outputs and state to rounding those of as many calls of `step`. y: rows of all of them, or of the last one
+  /// alone, or empty (a prompt is read). Throws as `step` does, and `Error` for sizes that are no whole rows.
+  void steps(Stream& stream, std::span<const Element> x, std::span<Scalar> y) const
+    requires(B::host_accessible)
+  {
+    const auto rows = static_cast<Index>(x.size()) / input_width;
+    const auto outputs = static_cast<Index>(y.size());
+    const bool all = outputs == rows * output_width;
+    if (static_cast<Index>(x.size()) != rows * input_width ||
+        (!all && outputs != 0 && (outputs != output_width || rows == 0)))
+      throw Error("sma::Network::steps: found " + std::to_string(x.size()) + " numbers in and " +
+                  std::to_string(y.size()) + " out, expected " + std::to_string(input_width) + " a row and " +
+                  std::to_string(output_width) + " a row, for all rows, the last one or none");
+    check_tokens(x.data(), rows);
+    stream.steps(pass_.get(), settings_, store_.all(), x.data(), rows, y.empty() ? nullptr : y.data(),
+                 all && !y.empty());
+  }
+
  private:
   static constexpr auto kParameters = static_cast<std::size_t>(parameter_count);
 

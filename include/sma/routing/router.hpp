@@ -284,6 +284,28 @@ struct Router {
       ctx.launch(ops::AddWeighted<S, output_width>{made.weight[N], out.row(), y});
     });
   }
+  template <class C, class S>
+  static void steps(C& ctx, const Sequences& s, Rows<const S, input_width> x, Rows<S, output_width> y,
+                    Weights<Router, S> w, Stream<S>& stream) {
+    saved_of<BoundConfigurator, S> saved{};
+    const Decisions<compute_of<S>, branches> made =
+        BoundConfigurator::forward(ctx, s, x, child<"configurator">(w), saved);
+    observe(ctx, child<"configurator">(w), s, Rows<compute_of<S>, branches>{made.weight, s.rows});
+    ctx.launch(ops::FillRows<S, output_width>{S(0), y});
+    each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      auto scope = ctx.scope();
+      const Counting counted = count_active(ctx, s, made.active + N, branches);
+      ctx.wait();
+      const Selection selected = list_active(ctx, s, counted);
+      const Index rows = selected.sequences.rows;
+      if (rows == 0) return;
+      const auto in = ctx.template scratch_rows<input_width>(rows);
+      const auto out = ctx.template scratch_rows<output_width>(rows);
+      compress(ctx, selected, x, in);
+      sma::steps<branch<N>>(ctx, selected.sequences, in, out, child<N + 1>(w), std::get<N>(stream.parts));
+      ctx.launch(ops::ScatterRows<S, output_width>{out, selected.rows, made.weight + N, branches, y});
+    });
+  }
 
  private:
   /// The first branch that runs something, or `branches`.
