@@ -545,8 +545,8 @@ void check_batch_is_its_sequences(const Lengths& lengths, std::uint64_t seed, co
 
 // ---- law 3 -----------------------------------------------------------------------------------------------------
 
-/// Law 3: row by row through `Network::step` is the whole sequence in inference; a copied stream goes on by itself; a reset
-/// stream starts again.
+/// Law 3: row by row through `Network::step`, and in chunks of any sizes through `Network::steps`, is the whole sequence in inference; a
+/// copied stream goes on by itself, and so does one that was saved and restored; a reset stream starts again.
 template <class M, class B, class Setup = AsTheyAre>
 void check_stream_is_whole(Index length, std::uint64_t seed, const Setup& setup = {}) {
   using N = Net<M, B>;
@@ -588,6 +588,33 @@ void check_stream_is_whole(Index length, std::uint64_t seed, const Setup& setup 
   CHECK(stream.time() == 0);
   for (Index t = 0; t < length; ++t) step(stream, x, again, t);
   check_same_bits(again, out, "a reset stream");
+
+  // In chunks of any sizes, single steps among them; saved and restored in between.
+  sma::RandomSequence random(seed, 77);
+  auto chunks = net.stream();
+  std::vector<S> chunked(out.size());
+  for (Index t = 0; t < length;) {
+    const auto draw =
+        static_cast<Index>(random.uniform() * 2.5 * static_cast<double>(length)) % (length - t) + 1;
+    const Index rows = random.uniform() < 0.3 ? 1 : draw;
+    if (rows == 1 && random.uniform() < 0.5)
+      step(chunks, x, chunked, t);
+    else
+      net.steps(chunks,
+                x.values().subspan(static_cast<std::size_t>(t) * kIn, static_cast<std::size_t>(rows) * kIn),
+                std::span<S>(chunked).subspan(static_cast<std::size_t>(t) * kOut,
+                                              static_cast<std::size_t>(rows) * kOut));
+    t += rows;
+    CHECK(chunks.time() == t);
+    if (random.uniform() < 0.5) {
+      std::vector<std::byte> bytes(decltype(chunks)::state_bytes);
+      const auto whole_state = std::span(bytes).template first<decltype(chunks)::state_bytes>();
+      chunks.save(whole_state);
+      chunks = net.stream();
+      chunks.restore(whole_state);
+    }
+  }
+  check_close(chunked, whole, rounding<S>(), "in chunks");
 }
 
 // ---- law 6 and the machine -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <sma/eigen/backend.hpp>
 #include <sma/eigen/part.hpp>
 #include <sma/ops/positions.hpp>
@@ -13,7 +13,21 @@ namespace sma {
 inline namespace SMA_ISA {
 namespace eigen {
 
-/// sin(t f_i) and cos(t f_i) for time steps t of one digit, to the base 16, at each of its places. Made once a program.
+/// sin and cos of time f_i, f of position_frequency. The angles' rounding errors, which grow with time, are made up for.
+template <Index Half>
+void sines_and_cosines(double time, double* sine, double* cosine) {
+  for (Index i = 0; i < Half; ++i) {
+    const double f = ops::position_frequency<2 * Half>(i);
+    const double angle = time * f;
+    const double rest = std::fma(time, f, -angle);
+    const double s = std::sin(angle);
+    const double c = std::cos(angle);
+    sine[i] = s + rest * c;
+    cosine[i] = c - rest * s;
+  }
+}
+
+/// sin(t f_i) and cos(t f_i) for time steps t of one digit, to the base 16, at each of the last eight places. Made once a program.
 template <Index Half>
 struct PositionTable {
   static constexpr int kBits = 4;
@@ -23,20 +37,10 @@ struct PositionTable {
   double cosine[kPlaces][kDigits][array_bound<Half>];
 
   PositionTable() {
-    for (Index i = 0; i < Half; ++i) {
-      const double f = ops::position_frequency<2 * Half>(i);
-      for (Index place = 0; place < kPlaces; ++place)
-        for (Index digit = 0; digit < kDigits; ++digit) {
-          // The angle's rounding error, which grows with t, is made up for.
-          const double time = std::ldexp(static_cast<double>(digit), kBits * static_cast<int>(place));
-          const double angle = time * f;
-          const double rest = std::fma(time, f, -angle);
-          const double s = std::sin(angle);
-          const double c = std::cos(angle);
-          sine[place][digit][i] = s + rest * c;
-          cosine[place][digit][i] = c - rest * s;
-        }
-    }
+    for (Index place = 0; place < kPlaces; ++place)
+      for (Index digit = 0; digit < kDigits; ++digit)
+        sines_and_cosines<Half>(std::ldexp(static_cast<double>(digit), kBits * static_cast<int>(place)),
+                                sine[place][digit], cosine[place][digit]);
   }
   static const PositionTable& get() {
     static const PositionTable table;
@@ -52,11 +56,9 @@ class PositionAngles {
   using Table = PositionTable<Half>;
 
  public:
-  void go_to(Position position) {
-    const auto t = static_cast<std::uint32_t>(position);
-    const std::uint32_t others = t >> Table::kBits;
-    if (others != others_) set_others(others);
-    const std::uint32_t digit = t % Table::kDigits;
+  void go_to(Position t) {
+    const Position digit = t & (Table::kDigits - 1);
+    if (!begun_ || t - digit != others_) set_others(t - digit);
     add(others_sine_, others_cosine_, table_.sine[0][digit], table_.cosine[0][digit], sine_, cosine_);
   }
   [[nodiscard]] const double* sine() const { return sine_; }
@@ -72,20 +74,27 @@ class PositionAngles {
       sum_sine[i] = s;
     }
   }
-  void set_others(std::uint32_t others) {
+  void set_others(Position others) {
+    begun_ = true;
     others_ = others;
-    for (Index i = 0; i < Half; ++i) {
-      others_sine_[i] = 0;
-      others_cosine_[i] = 1;
+    constexpr Position kInTable = Position{1} << (Table::kBits * Table::kPlaces);
+    Position rest = others & (kInTable - 1);
+    if (others != rest) {
+      sines_and_cosines<Half>(static_cast<double>(others - rest), others_sine_, others_cosine_);
+    } else {
+      std::fill_n(others_sine_, Half, 0.0);
+      std::fill_n(others_cosine_, Half, 1.0);
     }
-    for (Index place = 1; others != 0; ++place, others >>= Table::kBits)
-      if (const std::uint32_t digit = others % Table::kDigits; digit != 0)
+    rest >>= Table::kBits;
+    for (Index place = 1; rest != 0; ++place, rest >>= Table::kBits)
+      if (const Position digit = rest & (Table::kDigits - 1); digit != 0)
         add(others_sine_, others_cosine_, table_.sine[place][digit], table_.cosine[place][digit],
             others_sine_, others_cosine_);
   }
 
   const Table& table_ = Table::get();
-  std::uint32_t others_ = UINT32_MAX;  // more than a position has
+  bool begun_ = false;
+  Position others_ = 0;
   double others_sine_[array_bound<Half>] = {}, others_cosine_[array_bound<Half>] = {};
   double sine_[array_bound<Half>] = {}, cosine_[array_bound<Half>] = {};
 };
