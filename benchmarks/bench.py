@@ -16,7 +16,10 @@ counts. Results are saved after each item, so that a run that was stopped keeps 
     scaling/density          speed at activation rates below 1 over what FLOPs predict from rate 1; Image's model, training
     scaling/threads          speed with all threads over speed with one
     scaling/silence          time of a causal EMA on silence after noise over that on noise: forward, backward, step; one thread
-    stream/step              us a step: a language model of 4 layers of width 64, a linear layer of 64 x 64; one thread
+    stream/models            us a step of a language model, one thread: 4 layers of width 64, 6 layers of width 80
+    stream/chunks            us a step of the second, tokens one by one and 4,096 at once
+    stream/million           us a step and MB of the process, of a new stream and after a million steps
+    stream/dense             us a step of small dense networks; the ratio is to the same step by hand with Eigen's matrices of fixed size
     compile/include          seconds of an empty main with sma/sma.hpp; compile/trainer: of examples/tasks/lra_listops.cpp, and MB
 """
 
@@ -452,21 +455,31 @@ def scaling_threads(b: Bench, name: str) -> list[dict]:
     return results
 
 
-def ours_alone(b: Bench, which: str) -> dict:
-    """The median of each of a program's values over the rounds."""
+def ours_alone(b: Bench, program: str, which: str) -> dict:
+    """Each of a program's values, over the rounds."""
     words = flags({"threads": 1, "seconds": min(b.options.seconds, 2)})
-    runs = [run_json([b.program("ops"), which, *words])["values"] for _ in range(b.options.rounds)]
+    runs = [run_json([b.program(program), which, *words])["values"] for _ in range(b.options.rounds)]
     return {case: [r[case] for r in runs] for case in runs[0]}
 
 
 def scaling_silence(b: Bench, name: str) -> list[dict]:
     return [{"name": f"{name}/{case}", "ours": middle(values), "ours_spread": [min(values), max(values)], "unit": "x time on noise",
-             "threads": 1} for case, values in ours_alone(b, "silence").items()]
+             "threads": 1} for case, values in ours_alone(b, "ops", "silence").items()]
 
 
-def stream_step(b: Bench, name: str) -> list[dict]:
-    return [{"name": f"{name}/{case}", "ours": middle(values), "ours_spread": [min(values), max(values)], "unit": "us", "threads": 1}
-            for case, values in ours_alone(b, "stream").items()]
+def stream(b: Bench, name: str) -> list[dict]:
+    found = ours_alone(b, "stream", name.split("/")[1])
+    results = []
+    for case, values in found.items():
+        if case.endswith(" by hand"):
+            continue
+        out = {"name": f"{name}/{case}", "ours": middle(values), "ours_spread": [min(values), max(values)],
+               "unit": "MB" if case.startswith("MB") else "us", "threads": 1}
+        if f"{case} by hand" in found:
+            by_hand = found[f"{case} by hand"]
+            out |= {"by_hand": middle(by_hand), "ratio": middle([a / b for a, b in zip(values, by_hand)])}
+        results.append(out)
+    return results
 
 
 def compile_include(b: Bench, name: str) -> list[dict]:
@@ -497,7 +510,7 @@ ITEMS = {
     **{f"infer/{task}": model for task in ("listops", "image")},
     **{f"op/{which}": operation for which in UNITS},
     "scaling/length": scaling_length, "scaling/density": scaling_density, "scaling/threads": scaling_threads,
-    "scaling/silence": scaling_silence, "stream/step": stream_step,
+    "scaling/silence": scaling_silence, **{f"stream/{which}": stream for which in ("models", "chunks", "million", "dense")},
     "compile/include": compile_include, "compile/trainer": compile_trainer,
 }
 

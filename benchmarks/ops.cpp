@@ -161,32 +161,6 @@ double microseconds(const bench::Options& o, int count, const F& f) {
   return bench::median(times);
 }
 
-struct StreamLayer : seqboat::LayerDefaults {
-  static constexpr Index width = 64, query_width = 32, hidden_width = 128;
-  static constexpr bool causal = true;
-  using position = seqboat::RotaryPosition;
-};
-struct StreamModel : seqboat::LanguageModelDefaults {
-  using layer = StreamLayer;
-  static constexpr Index layers = 4, vocabulary = 256;
-};
-
-/// Microseconds a step: a language model of 4 layers of width 64, and a linear layer of 64 x 64.
-bench::Values stream(const bench::Options& o) {
-  sma::Network<seqboat::LanguageModel<StreamModel>, Backend> model(sma::Seed{1});
-  auto text = model.stream();
-  std::array<float, 256> logits{};
-  const double language = microseconds(o, 1000, [&](int i) {
-    model.step(text, std::array{static_cast<sma::Token>((7 * i + i / 3) % 256)}, logits);
-  });
-  sma::Network<sma::Linear<64, 64>, Backend> layer(sma::Seed{1});
-  auto rows = layer.stream();
-  std::array<float, 64> x{}, y{};
-  x.fill(0.5F);
-  const double dense = microseconds(o, 20000, [&](int) { layer.step(rows, x, y); });
-  return {{"language", language}, {"dense64", dense}};
-}
-
 /// How much longer a causal EMA takes on silence that follows noise than on noise, the longest of a row of forward, a row of backward
 /// with a loss on the last row alone, and a step.
 bench::Values silence(const bench::Options& o) {
@@ -224,12 +198,11 @@ bench::Values silence(const bench::Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr const char* names[] = {"compress", "extract", "ema", "attention", "gemm", "stream", "silence"};
+  constexpr const char* names[] = {"compress", "extract", "ema", "attention", "gemm", "silence"};
   return bench::values_main(argc, argv, "Times one operation", names, [](const bench::Options& o) {
     if (o.name == "ema") return ema(o);
     if (o.name == "attention") return attention(o);
     if (o.name == "gemm") return gemm(o);
-    if (o.name == "stream") return stream(o);
     if (o.name == "silence") return silence(o);
     return move_rows(o);
   });

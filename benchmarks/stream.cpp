@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -60,14 +61,56 @@ struct WideModel : seqboat::LanguageModelDefaults {
 };
 
 template <class Model>
-double model(const bench::Options& o) {
+struct Reader {
   using Net = sma::Network<seqboat::LanguageModel<Model>, sma::Eigen<float>>;
-  Net net(sma::Seed{1});
-  auto stream = net.stream();
+  Net net{sma::Seed{1}};
+  typename Net::Stream stream = net.stream();
   std::array<float, Net::output_width> logits{};
-  return microseconds(o, 500, [&](int i) {
+  void operator()(int i) {
     net.step(stream, std::array{static_cast<sma::Token>((7 * i + i / 3) % Model::vocabulary)}, logits);
-  })[0];
+  }
+};
+
+template <class Model>
+double model(const bench::Options& o) {
+  Reader<Model> read;
+  return microseconds(o, 500, [&](int i) { read(i); })[0];
+}
+
+/// Tokens of a text a second, one by one and in chunks.
+bench::Values chunks(const bench::Options& o) {
+  Reader<WideModel> read;
+  std::vector<sma::Token> text(4096);
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<sma::Token>((7 * i + i / 3) % 18);
+  const auto [single, together] = microseconds(
+      o, 1,
+      [&](int) {
+        for (int i = 0; i < 4096; ++i) read(i);
+      },
+      [&](int) { read.net.steps(read.stream, text, read.logits); });
+  return {{"one by one", single / 4096}, {"4096 at once", together / 4096}};
+}
+
+/// A step of a stream that has taken a thousand steps and of one that has taken a million, in turns, and the memory of the process.
+bench::Values million(const bench::Options& o) {
+  Reader<SmallModel> read;
+  auto young = read.net.stream();
+  const auto go_on = [&](auto& stream, Index steps) {
+    std::swap(read.stream, stream);
+    for (Index i = 0; i < steps; ++i) read(static_cast<int>(i));
+    std::swap(read.stream, stream);
+  };
+  auto old = read.net.stream();
+  go_on(young, 1000);
+  go_on(old, 1000);
+  const double memory = bench::memory_mb("VmRSS");
+  while (old.time() < 1000000) go_on(old, 1000);
+  const auto [first, last] = microseconds(
+      o, 1, [&](int) { go_on(young, 1000); }, [&](int) { go_on(old, 1000); });
+  return {{"us after a thousand steps", first / 1000},
+          {"us after a million steps", last / 1000},
+          {"MB after a thousand steps", memory},
+          {"MB after a million steps", bench::memory_mb("VmRSS")}};
 }
 
 // By hand.
@@ -174,11 +217,13 @@ void dense_networks(bench::Values& values, const bench::Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr const char* names[] = {"models", "dense"};
+  constexpr const char* names[] = {"models", "chunks", "million", "dense"};
   return bench::values_main(argc, argv, "Times steps of streams", names, [](const bench::Options& o) {
     if (o.name == "models")
       return bench::Values{{"4 layers of width 64", model<SmallModel>(o)},
                            {"6 layers of width 80", model<WideModel>(o)}};
+    if (o.name == "chunks") return chunks(o);
+    if (o.name == "million") return million(o);
     bench::Values values;
     dense_networks<float>(values, o);
     dense_networks<double>(values, o);

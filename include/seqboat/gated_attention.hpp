@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <seqboat/attention_ring.hpp>
 #include <seqboat/positions.hpp>
 #include <sma/compose/row_window.hpp>
 #include <sma/device/fill.hpp>
@@ -19,35 +20,6 @@
 #include <sma/ops/sums.hpp>
 
 namespace seqboat {
-
-namespace detail {
-/// Positions that count in windows are made for one window.
-template <class Span, class PositionKind>
-inline constexpr bool same_window = true;
-template <class Span, Index W>
-inline constexpr bool same_window<Span, LocalPosition<W>> = Span::size == W;
-
-/// False, for compile errors.
-template <class... What>
-inline constexpr bool odd_query_width = false;
-template <class... What>
-inline constexpr bool other_window = false;
-
-template <Index QueryWidth, class Span, class PositionKind>
-constexpr bool check_positions() {
-  if constexpr (PositionKind::rotary && QueryWidth % 2 != 0) {
-    static_assert(odd_query_width<sma::Has<QueryWidth>>,
-                  "seqboat::GatedAttention with RotaryPosition requires an even QueryWidth");
-    return false;
-  } else if constexpr (!same_window<Span, PositionKind>) {
-    static_assert(other_window<Span, PositionKind>,
-                  "seqboat::GatedAttention with LocalPosition<W> requires a Window<W> of the same W");
-    return false;
-  } else {
-    return true;
-  }
-}
-}  // namespace detail
 
 /// Gated attention unit over the rows it is given (in SeqBoat: the compressed ones, its working memory the last W active).
 ///
@@ -108,12 +80,7 @@ struct GatedAttention {
 
   template <class S>
     requires(Causal && Span::size > 0)
-  struct Stream {
-    S keys[static_cast<std::size_t>((Span::size + 1) * QueryWidth)];
-    S values[static_cast<std::size_t>((Span::size + 1) * ValueWidth)];
-    sma::Position positions[static_cast<std::size_t>(Span::size + 1)];
-    Index steps;  // active elements so far
-  };
+  struct Stream : AttentionRing<S, QueryWidth, ValueWidth, Span::size> {};
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
@@ -213,7 +180,7 @@ struct GatedAttention {
     ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{now.inner, now.inner});
     make_queries_and_keys(ctx, s.positions, w, now);
     const Index number = stream.steps;
-    remember(stream, now.k.data, now.v.data, s.positions[0]);
+    stream.remember(now.k.data, now.v.data, s.positions[0]);
     const auto g = ctx.template scratch_rows<ValueWidth>(1);
     auto* scores = ctx.template scratch<sma::compute_of<S>>(Span::size + 1);
     ctx.launch(sma::ops::StreamAttention<S, QueryWidth, ValueWidth, Function, Bias<S>, Span::size>{
@@ -227,22 +194,17 @@ struct GatedAttention {
   template <class C, class S>
   static void steps(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
                     sma::Weights<GatedAttention, S> w, Stream<S>& stream) {
-    const Index past = std::min<Index>(stream.steps, Span::size);
+    const Index past = stream.past();
     const Index rows = past + s.rows;
     const Parts<S> parts = room_for_parts<S>(ctx, rows);
     auto* positions = ctx.template scratch<sma::Position>(rows);
-    for (Index i = 0; i < past; ++i) {
-      const Index slot = (stream.steps - past + i) % (Span::size + 1);
-      std::copy_n(stream.keys + slot * QueryWidth, QueryWidth, parts.k.row(i));
-      std::copy_n(stream.values + slot * ValueWidth, ValueWidth, parts.v.row(i));
-      positions[i] = stream.positions[slot];
-    }
+    stream.list(parts.k, parts.v, positions);
     std::copy_n(s.positions, s.rows, positions + past);
     const Parts<S> fresh = parts.block(past, s.rows);
     mix(ctx, x, w, fresh.inner);
     ctx.launch(sma::ops::Apply<S, inner_width, sma::functions::SiLU>{fresh.inner, fresh.inner});
     make_queries_and_keys(ctx, s.positions, w, fresh);
-    for (Index i = 0; i < s.rows; ++i) remember(stream, fresh.k.row(i), fresh.v.row(i), s.positions[i]);
+    for (Index i = 0; i < s.rows; ++i) stream.remember(fresh.k.row(i), fresh.v.row(i), s.positions[i]);
     const auto g = ctx.template scratch_rows<ValueWidth>(rows);
     auto* normalizer = ctx.template scratch<sma::compute_of<S>>(rows);
     const std::int32_t offsets[2] = {0, static_cast<std::int32_t>(rows)};
@@ -262,15 +224,6 @@ struct GatedAttention {
     const bool sees_all = Span::size == 0 || n <= w;
     if (Causal) return sees_all ? (n + 1) / 2 : w + 1 - w * (w + 1) / (2 * n);
     return sees_all ? n : 2 * w + 1 - w * (w + 1) / n;
-  }
-
-  /// The next element's key, value and position go to the ring.
-  template <class S>
-  static void remember(Stream<S>& stream, const S* key, const S* value, sma::Position position) {
-    const Index slot = stream.steps++ % (Span::size + 1);
-    std::copy_n(key, QueryWidth, stream.keys + slot * QueryWidth);
-    std::copy_n(value, ValueWidth, stream.values + slot * ValueWidth);
-    stream.positions[slot] = position;
   }
 
   /// mixed = x W_mx^T + b_mx.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sma/base/diagnostics.hpp>
 #include <sma/module/parameters.hpp>
 #include <sma/ops/attention.hpp>
 
@@ -70,5 +71,34 @@ struct T5Position {
   static constexpr sma::FixedString parameter = "rel_pos_bias.relative_attention_bias";
   using Table = sma::Shape<32, 1>;
 };
+
+namespace detail {
+/// Positions that count in windows are made for one window.
+template <class Span, class PositionKind>
+inline constexpr bool same_window = true;
+template <class Span, Index W>
+inline constexpr bool same_window<Span, LocalPosition<W>> = Span::size == W;
+
+/// False, for compile errors.
+template <class... What>
+inline constexpr bool odd_query_width = false;
+template <class... What>
+inline constexpr bool other_window = false;
+
+template <Index QueryWidth, class Span, class PositionKind>
+constexpr bool check_positions() {
+  if constexpr (PositionKind::rotary && QueryWidth % 2 != 0) {
+    static_assert(odd_query_width<sma::Has<QueryWidth>>,
+                  "seqboat::GatedAttention with RotaryPosition requires an even QueryWidth");
+    return false;
+  } else if constexpr (!same_window<Span, PositionKind>) {
+    static_assert(other_window<Span, PositionKind>,
+                  "seqboat::GatedAttention with LocalPosition<W> requires a Window<W> of the same W");
+    return false;
+  } else {
+    return true;
+  }
+}
+}  // namespace detail
 
 }  // namespace seqboat

@@ -43,9 +43,9 @@ using Net = sma::Network<seqboat::LanguageModel<Bytes>, sma::Eigen<float>>;
 std::string continuation(Net& net, const std::string& text, int length) {
   auto stream = net.stream();  // constant size, whatever the text's length
   std::array<float, 256> logits{};
+  const std::vector<unsigned char> bytes(text.begin(), text.end());
+  net.steps(stream, std::vector<sma::Token>(bytes.begin(), bytes.end()), logits);  // the last row's
   std::string out;
-  for (const char byte : text)
-    net.step(stream, std::array{static_cast<sma::Token>(static_cast<unsigned char>(byte))}, logits);
   while (length-- > 0) {
     const auto next = std::max_element(logits.begin(), logits.end()) - logits.begin();
     out += static_cast<char>(next);
