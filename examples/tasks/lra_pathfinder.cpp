@@ -1,5 +1,5 @@
 /// LRA Pathfinder: are two dots ends of one dashed path? From 32 x 32 grey pixels, one a step.
-/// Reads the owners' pictures and MEGA's text form of them.
+/// Draws the pictures, by the benchmark's rules, or reads the owners' or MEGA's text form of them.
 
 #include <tasks/common/path_task.hpp>
 
@@ -37,6 +37,7 @@ struct Task : tasks::PathTask<32> {
 const tasks::About tasks::about_task{
     .program = "lra_pathfinder",
     .description = "Trains SeqBoat on LRA Pathfinder: are two dots ends of one path, on 32 x 32 pixels?",
-    .data = Task::layout};
+    .data = Task::layout,
+    .generated = Task::generated};
 
 void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }

@@ -1,5 +1,5 @@
 /// LRA Path-X: Pathfinder on 128 x 128 grey pixels, 16,384 steps.
-/// Reads the owners' pictures and MEGA's text form of them.
+/// Draws the pictures, by the benchmark's rules, or reads the owners' or MEGA's text form of them.
 
 #include <tasks/common/path_task.hpp>
 
@@ -39,6 +39,7 @@ struct Task : tasks::PathTask<128> {
 const tasks::About tasks::about_task{
     .program = "lra_pathx",
     .description = "Trains SeqBoat on LRA Path-X: are two dots ends of one path, on 128 x 128 pixels?",
-    .data = Task::layout};
+    .data = Task::layout,
+    .generated = Task::generated};
 
 void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }

@@ -3,13 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <exception>
 #include <new>
 #include <sma/base/text.hpp>
 #include <string_view>
 #include <tasks/common/command_line.hpp>
+#include <tasks/common/whole.hpp>
 #include <tasks/data/text.hpp>
 #include <thread>
 #include <utility>
@@ -19,21 +19,6 @@ namespace tasks {
 namespace {
 
 using Limits = sma::TrainerOptions;
-
-/// Takes a whole number from `least` to `most`. The text is written anew: CLI11 would read 010 as 8.
-template <class T>
-CLI::Validator whole(T least, T most) {
-  const auto check = [=](std::string& text) -> std::string {
-    T value{};
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (code != std::errc{} || end != text.data() + text.size() || value < least || value > most)
-      return "found " + excerpt(text) + ", expected an integer, " + std::to_string(least) + " to " +
-             std::to_string(most);
-    text = std::to_string(value);
-    return {};
-  };
-  return {check, ""};
-}
 
 /// Takes a number above 0, up to `most`.
 CLI::Validator positive(double most) {

@@ -12,12 +12,14 @@ namespace tasks {
 
 /// A split data set as `sma::Trainer` wants it: shuffled training examples, evaluation examples by number. `Convert` turns a
 /// stored value into a network input element. An example is `Sequences` of them, one after another, with the first one's label.
-template <class Stored, class Element, class Convert = AsStored, std::size_t Sequences = 1>
+/// They stand in memory, unless another `Part` brings them.
+template <class Stored, class Element, class Convert = AsStored, std::size_t Sequences = 1,
+          class Part = SequenceDataset<Stored>>
 class TrainingData {
  public:
   using Input = sma::Batch<Element, 1>;
 
-  TrainingData(Splits<Stored> splits, std::uint64_t seed, Convert convert = {})
+  TrainingData(Parts<Part> splits, std::uint64_t seed, Convert convert = {})
       : splits_(std::move(splits)), order_(splits_.train.size() / Sequences, seed), convert_(convert) {}
 
   void next(sma::Index count, Input& x, std::vector<std::int32_t>& targets) {
@@ -36,22 +38,20 @@ class TrainingData {
   [[nodiscard]] sma::Index training_size() const {
     return static_cast<sma::Index>(splits_.train.size() / Sequences);
   }
-  [[nodiscard]] const Splits<Stored>& splits() const { return splits_; }
+  [[nodiscard]] const Parts<Part>& splits() const { return splits_; }
   /// Tells this data set from others: "96000 + 2000 + 2000 examples, 8f3a...", a hash of every value and label.
   [[nodiscard]] std::string fingerprint() const {
-    const auto examples = [](const SequenceDataset<Stored>& of) {
-      return std::to_string(of.size() / Sequences);
-    };
+    const auto examples = [](const Part& of) { return std::to_string(of.size() / Sequences); };
     return examples(splits_.train) + " + " + examples(splits_.validation) + " + " + examples(splits_.test) +
            " examples, " + hash_text(hash(splits_));
   }
 
  private:
-  [[nodiscard]] const SequenceDataset<Stored>& part(sma::Split split) const {
+  [[nodiscard]] const Part& part(sma::Split split) const {
     return split == sma::Split::test ? splits_.test : splits_.validation;
   }
   template <class Number>
-  void append(const SequenceDataset<Stored>& from, Number i, Input& x, std::vector<std::int32_t>& targets) {
+  void append(const Part& from, Number i, Input& x, std::vector<std::int32_t>& targets) {
     const std::size_t first = static_cast<std::size_t>(i) * Sequences;
     for (std::size_t k = first; k < first + Sequences; ++k) {
       const auto stored = from.sequence(k);
@@ -62,7 +62,7 @@ class TrainingData {
     targets.push_back(from.label(first));
   }
 
-  Splits<Stored> splits_;
+  Parts<Part> splits_;
   ShuffledOrder order_;
   Convert convert_;
   std::vector<Element> converted_;

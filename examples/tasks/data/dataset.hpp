@@ -45,12 +45,15 @@ class SequenceDataset {
   std::vector<std::int32_t> labels_;
 };
 
-template <class T>
-struct Splits {
-  SequenceDataset<T> train;
-  SequenceDataset<T> validation;
-  SequenceDataset<T> test;
+/// A data set's three parts, each of labelled sequences by number: `size`, `sequence(i)`, `label(i)`.
+template <class Part>
+struct Parts {
+  Part train;
+  Part validation;
+  Part test;
 };
+template <class T>
+using Splits = Parts<SequenceDataset<T>>;
 
 /// What is stored is the network's input.
 struct AsStored {

@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sma/base/text.hpp>
 #include <string_view>
+#include <system_error>
 #include <tasks/data/pathfinder.hpp>
+#include <tasks/data/pathfinder_generator.hpp>
 #include <tasks/data/png.hpp>
 #include <tasks/data/text.hpp>
 #include <utility>
@@ -34,6 +38,58 @@ std::vector<fs::path> metadata_of(const fs::path& root) {
   std::vector<fs::path> paths;
   for (auto& [number, path] : files) paths.push_back(std::move(path));
   return paths;
+}
+
+/// A folder that appears whole or not at all: it is filled under another name, and removed when `commit` was not reached.
+class FolderAside {
+ public:
+  explicit FolderAside(fs::path path) : path_(std::move(path)), aside_(path_.string() + ".tmp") {
+    if (fs::exists(path_))
+      throw sma::Error(sma::one_line(path_.string()) + ": found it there already, expected to make it");
+    attempt("cannot be made", [this](std::error_code& code) {
+      fs::remove_all(aside_, code);  // of a process that was killed
+      if (!code) fs::create_directories(aside_, code);
+    });
+  }
+  ~FolderAside() {
+    std::error_code ignored;
+    fs::remove_all(aside_, ignored);
+  }
+  FolderAside(const FolderAside&) = delete;
+  FolderAside& operator=(const FolderAside&) = delete;
+
+  void make(const std::string& folder) const {
+    attempt("cannot be made", [&](std::error_code& code) { fs::create_directories(aside_ / folder, code); });
+  }
+  void write(const std::string& name, const std::string& content) const {
+    errno = 0;
+    std::ofstream file(aside_ / name, std::ios::binary);
+    file.write(content.data(), static_cast<std::streamsize>(content.size()));
+    file.close();
+    if (!file)
+      throw sma::Error(sma::one_line((aside_ / name).string()) + ": cannot be written (" +
+                       std::generic_category().message(errno) + ")");
+  }
+  void commit() const {
+    attempt("cannot be renamed from its .tmp",
+            [this](std::error_code& code) { fs::rename(aside_, path_, code); });
+  }
+
+ private:
+  template <class F>
+  void attempt(const std::string& what, const F& f) const {
+    std::error_code code;
+    f(code);
+    if (code) throw sma::Error(sma::one_line(path_.string()) + ": " + what + " (" + code.message() + ")");
+  }
+
+  fs::path path_, aside_;
+};
+
+/// A number of the settings as Python prints a float.
+std::string decimal(double value) {
+  std::string text = sma::number_text(value);
+  return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
 }  // namespace
@@ -68,6 +124,32 @@ Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t s
     throw sma::Error(sma::one_line(root.string()) + ": found " + std::to_string(number) +
                      " pictures, expected at least 10, of which one validates and one tests");
   return out;
+}
+
+void write_pathfinder(const std::string& directory, std::size_t side, std::uint64_t seed,
+                      std::uint64_t count) {
+  constexpr std::uint64_t a_folder = 1000;
+  const PathfinderSettings& s = pathfinder_settings(side);
+  if (count == 0) throw sma::Error("Pathfinder writer: found a count of 0, expected at least 1");
+  const FolderAside folder(fs::path(directory) / "curv_contour_length_14");
+  folder.make("metadata");
+  std::string lines;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string k = std::to_string(i / a_folder), number = std::to_string(i % a_folder);
+    if (i % a_folder == 0) folder.make("imgs/" + k);
+    const PathfinderPicture picture = draw_pathfinder(side, seed, i);
+    const std::string file = "sample_" + number + ".png";
+    folder.write("imgs/" + k + "/" + file, png_text({side, side, picture.pixels}));
+    lines += "imgs/" + k + " " + file + " " + number + " " + std::to_string(picture.label) + " " +
+             decimal(s.continuity) + " " + std::to_string(s.dashes) + " " +
+             std::to_string(s.distractor_dashes) + " " + std::to_string(s.dash_length) + " " +
+             decimal(s.thickness) + " " + std::to_string(picture.margin) + " 1\n";
+    if ((i + 1) % a_folder == 0 || i + 1 == count) {
+      folder.write("metadata/" + k + ".npy", lines);
+      lines.clear();
+    }
+  }
+  folder.commit();
 }
 
 }  // namespace tasks

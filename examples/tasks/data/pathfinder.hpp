@@ -14,4 +14,11 @@ namespace tasks {
 /// was expected.
 Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t side);
 
+/// Writes curv_contour_length_14 with pictures 0 to `count` - 1 of a seed into a directory, a thousand a folder, as
+/// `read_pathfinder` reads them; metadata lines go on, as the owners', with continuity, dashes of a contour and of a distractor,
+/// length and thickness of a dash, margin and the number of contrasts. All is written aside and renamed at the end. Throws `Error`
+/// when it is there already, for a side other than 32 or 128, for a count of 0, and when a file cannot be written.
+void write_pathfinder(const std::string& directory, std::size_t side, std::uint64_t seed,
+                      std::uint64_t count);
+
 }  // namespace tasks

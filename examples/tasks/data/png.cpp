@@ -2,6 +2,7 @@
 
 #include <sma/base/error.hpp>
 #include <sma/base/text.hpp>
+#include <sma/io/atomic_file.hpp>
 #include <tasks/data/png.hpp>
 
 namespace tasks {
@@ -28,6 +29,27 @@ GreyPicture read_png(const std::string& path) {
   const png_color black{0, 0, 0};  // behind what is transparent
   check(png_image_finish_read(&image, &black, out.pixels.data(), 0, nullptr) != 0);
   return out;
+}
+
+std::string png_text(const GreyPicture& picture) {
+  if (picture.pixels.empty() || picture.pixels.size() != picture.width * picture.height)
+    throw sma::Error("PNG writer: found " + std::to_string(picture.pixels.size()) + " pixels, expected " +
+                     std::to_string(picture.width) + " x " + std::to_string(picture.height));
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(picture.width);
+  image.height = static_cast<png_uint_32>(picture.height);
+  image.format = PNG_FORMAT_GRAY;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string text(size, '\0');
+  if (png_image_write_to_memory(&image, text.data(), &size, 0, picture.pixels.data(), 0, nullptr) == 0)
+    throw sma::Error("PNG writer: " + sma::one_line(image.message));
+  text.resize(size);
+  return text;
+}
+
+void write_png(const std::string& path, const GreyPicture& picture) {
+  sma::write_file_atomically(path, png_text(picture));
 }
 
 }  // namespace tasks

@@ -16,4 +16,10 @@ struct GreyPicture {
 /// 2^24 pixels.
 GreyPicture read_png(const std::string& path);
 
+/// The bytes of a PNG file of the picture, by libpng. Throws `Error` when the picture has no pixels, or not width * height of them.
+std::string png_text(const GreyPicture& picture);
+
+/// Writes it, aside first: the file appears whole or not at all. Throws `Error` naming the file.
+void write_png(const std::string& path, const GreyPicture& picture);
+
 }  // namespace tasks
