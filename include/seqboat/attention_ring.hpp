@@ -5,7 +5,7 @@
 #include <sma/base/sequences.hpp>
 #include <sma/base/views.hpp>
 
-namespace seqboat {
+namespace seqboat::detail {
 
 using sma::Index;
 
@@ -41,4 +41,4 @@ struct AttentionRing {
   }
 };
 
-}  // namespace seqboat
+}  // namespace seqboat::detail

@@ -80,7 +80,7 @@ struct GatedAttention {
 
   template <class S>
     requires(Causal && Span::size > 0)
-  struct Stream : AttentionRing<S, QueryWidth, ValueWidth, Span::size> {};
+  struct Stream : detail::AttentionRing<S, QueryWidth, ValueWidth, Span::size> {};
 
   template <class C, class S>
   static void forward(C& ctx, const sma::Sequences& s, sma::Rows<const S, Width> x, sma::Rows<S, Width> y,
