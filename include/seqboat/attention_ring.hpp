@@ -5,7 +5,8 @@
 #include <sma/base/sequences.hpp>
 #include <sma/base/views.hpp>
 
-namespace seqboat::detail {
+namespace seqboat {
+namespace detail {
 
 using sma::Index;
 
@@ -41,4 +42,5 @@ struct AttentionRing {
   }
 };
 
-}  // namespace seqboat::detail
+}  // namespace detail
+}  // namespace seqboat
