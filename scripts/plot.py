@@ -150,11 +150,67 @@ def class_name(label, images):
     return CLOTHES[label] if clothes and 0 <= label < len(CLOTHES) else f"class {label}"
 
 
+def draw_texts(texts, out):
+    """Each layer's confidence behind the characters, 64 of them a line."""
+    wide, cell = 64, (0.145, 0.235)
+    layers = max(len(text["layers"]) for text in texts)
+    lines = [-(-len(text["characters"]) // wide) for text in texts]
+    confidences = np.concatenate([np.ravel(layer) for text in texts for layer in text["layers"]])
+    run = confidences[confidences > 0]
+    lowest = float(np.floor(run.min() * 10) / 10) if len(run) else 0.0
+    height = sum((count * cell[1] + 0.32) * layers + 0.22 for count in lines) + 1.0
+    width = wide * cell[0] + 2.6
+    figure = plt.figure(figsize=(width, height))
+    figure.text(0.2 / width, 1 - 0.3 / height, "Where each layer's router activates its module", fontsize=12, fontweight="bold",
+                verticalalignment="center")
+    top = height - 0.65
+    shown = None
+    for text, count in zip(texts, lines):
+        for layer, values in enumerate(text["layers"]):
+            field = np.zeros(count * wide)
+            field[: len(values)] = values
+            axes = figure.add_axes([1.15 / width, (top - count * cell[1]) / height, wide * cell[0] / width, count * cell[1] / height])
+            axes.grid(False)
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(visible=True, color="#c5ccd2", linewidth=0.8)
+            shown = axes.imshow(np.ma.masked_less_equal(field.reshape(count, wide), 0.0), cmap=CONFIDENCE, vmin=lowest, vmax=1.0,
+                                interpolation="nearest", aspect="auto")
+            for t, character in enumerate(text["characters"]):
+                dark = field[t] > lowest + 0.55 * (1 - lowest)
+                marked = t in text["right"] or t in text["wrong"]
+                axes.text(t % wide, t // wide, character, fontsize=8, family="monospace", color="white" if dark else INK,
+                          fontweight="bold" if marked else "normal", horizontalalignment="center", verticalalignment="center_baseline")
+            axes.text(-0.012, 0.5, f"layer {layer + 1}", transform=axes.transAxes, fontsize=9, fontweight="bold",
+                      horizontalalignment="right", verticalalignment="bottom")
+            axes.text(-0.012, 0.46, f"{100 * np.mean(np.asarray(values) > 0):.0f} % run", transform=axes.transAxes, fontsize=8, color=QUIET,
+                      horizontalalignment="right", verticalalignment="top")
+            top -= count * cell[1] + 0.32
+        asked = len(text["right"]) + len(text["wrong"])
+        if asked:
+            figure.text(1.15 / width, (top + 0.13) / height, f"{len(text['right'])} of {asked} right", fontsize=8,
+                        color=QUIET if not text["wrong"] else TEST, verticalalignment="center")
+        top -= 0.22
+    if shown is not None:
+        bar_height = min(2.6, height - 1.2)
+        bar = figure.add_axes([1 - 0.95 / width, 1 - (0.95 + bar_height) / height, 0.14 / width, bar_height / height])
+        bar.grid(False)
+        figure.colorbar(shown, cax=bar)
+        bar.tick_params(labelsize=8)
+        bar.set_title("confidence\n(white: skipped)", fontsize=8, fontweight="normal", loc="center", pad=6)
+    figure.savefig(out, dpi=130)
+    plt.close(figure)
+
+
 def draw_activations(source, out):
     with open(source, encoding="utf-8") as file:
-        images = json.load(file)["images"]
+        found = json.load(file)
+    if found.get("texts"):
+        draw_texts(found["texts"], out)
+        return
+    images = found.get("images")
     if not images:
-        sys.exit(f"{source}: found no image")
+        sys.exit(f"{source}: found neither images nor texts")
     layers = max(len(image["layers"]) for image in images)
     confidences = np.concatenate([np.ravel(layer) for image in images for layer in image["layers"]] or [np.zeros(1)])
     run = confidences[confidences > 0]
