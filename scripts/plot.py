@@ -134,7 +134,8 @@ def draw_curves(log, out):
     facts = []
     tests = [line for line in evaluations if line.get("split") == "test" and line.get("accuracy") is not None]
     if tests:
-        facts.append(f"test accuracy {100 * tests[-1]['accuracy']:.1f} %")
+        bits = tests[-1].get("bits")
+        facts.append(f"test accuracy {100 * tests[-1]['accuracy']:.1f} %" if bits is None else f"test {bits:.3f} bits per character")
     speeds = column(train, "tokens_per_second")[1]
     if len(speeds):
         facts.append(f"{np.median(speeds):,.0f} tokens/s")

@@ -201,6 +201,38 @@ TEST_CASE("best.safetensors is the most accurate evaluation's, and last.safetens
   }
 }
 
+TEST_CASE("by bits, the best is the evaluation with the smallest loss, and log and progress say bits") {
+  const tiny::Directory directory;
+  auto options = tiny::options(directory.path(), 8);
+  options.evaluate_every = 2;
+  options.schedule.peak = 1e-4;
+  options.measure = sma::Measure::bits;
+  options.log_file = directory.path() + "/log.jsonl";
+  tiny::SmallNetwork net(sma::Seed{3});
+  net.parameters().back() = 15;  // class 1's bias: the network says class 1 to all
+  tiny::Hooked data;
+  const std::vector<sma::Index> right{6, 17, 14, 9};  // of 20, in each evaluation
+  std::size_t evaluations = 0;
+  data.after_example = [&](sma::Split, sma::Index i, auto&, auto& targets) {
+    if (i == 0) ++evaluations;
+    targets.back() = i < right.at(evaluations - 1) ? 1 : 0;
+  };
+  tiny::SmallTrainer trainer(net, data, options);
+  trainer.run();
+  const auto lines = of_kind(tiny::lines_of(options.log_file), "eval");
+  REQUIRE(lines.size() == 4);
+  for (const std::string& line : tiny::lines_of(options.log_file))
+    CHECK(near(number(line, "bits"), number(line, "loss") / std::log(2.0)));
+  CHECK(near(-std::log(trainer.state().best), number(lines[1], "loss")));
+  sma::AdamW<tiny::SmallNetwork> optimizer(net);
+  CHECK(sma::load_checkpoint(net, optimizer, trainer.best_path()).step == 4);
+
+  options.measure = sma::Measure::accuracy;
+  tiny::SmallTrainer other(net, data, options);
+  CHECK(message_of([&] { other.resume(); }).find("found measure bits; expected measure none") !=
+        std::string::npos);
+}
+
 TEST_CASE("each update is in one line of the log, which holds the means since the line before") {
   const tiny::Directory directory;
   auto options = busy_options("");

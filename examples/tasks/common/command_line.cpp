@@ -137,6 +137,17 @@ void throw_stopped(int signal, sma::Index step, const std::string& path) {
                                           : path + " holds it, --resume goes on from there"));
 }
 
+std::string test_line(const sma::Evaluation& test, sma::Measure measure) {
+  const auto rows = static_cast<long long>(test.rows);
+  char text[120];
+  if (measure == sma::Measure::bits)
+    std::snprintf(text, sizeof(text), "test %.4f bits per character (%lld bytes)", test.bits(), rows);
+  else
+    std::snprintf(text, sizeof(text), "test accuracy %.2f %% (loss %.4f, %lld examples)",
+                  100.0 * test.accuracy, test.loss, rows);
+  return text;
+}
+
 void check_writable(const std::string& path) { const sma::AtomicFile file(path); }
 
 void print_line(const std::string& text) {

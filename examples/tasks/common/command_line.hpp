@@ -84,14 +84,17 @@ void print_description(double length) {
   print_line(text);
 }
 
-/// Trains, then evaluates the best checkpoint (the last weights when nothing is saved) on the test split and prints that.
-template <class Net, class Data>
-[[gnu::cold]] void train_and_test(Net& net, Data& data, const CommandLine& line,
-                                  sma::TrainerOptions options) {
+/// The last line of a run: accuracy, or bits per character of a language model.
+std::string test_line(const sma::Evaluation& test, sma::Measure measure);
+
+/// Trains, then evaluates the best checkpoint (the last weights when nothing is saved) by `test(trainer)` and prints that.
+template <class Optimizer, class Net, class Data, class Test>
+[[gnu::cold]] void train_and_test(Net& net, Data& data, const CommandLine& line, sma::TrainerOptions options,
+                                  const Test& test) {
   if (!line.activations.empty()) check_writable(line.activations);
   const bool saves = !options.directory.empty();
   if (saves) options.facts = {{"preset", line.preset}, {"data", data.fingerprint()}};
-  sma::Trainer<Net, Data> trainer(net, data, options);
+  sma::Trainer<Net, Data, Optimizer> trainer(net, data, options);
   if (line.resume) trainer.resume();
   print_line(std::to_string(Net::parameter_count) + " parameters, " + std::to_string(data.training_size()) +
              " training examples, " + std::to_string(line.threads) + " threads");
@@ -102,12 +105,9 @@ template <class Net, class Data>
       throw_stopped(signals.received(), trainer.state().step, saves ? trainer.last_path() : "");
   }
   if (saves && std::filesystem::exists(trainer.best_path())) sma::load_weights(net, trainer.best_path());
-  const sma::Evaluation test = trainer.evaluate(sma::Split::test);
-  trainer.log_evaluation("test", test);
-  char text[120];
-  std::snprintf(text, sizeof(text), "test accuracy %.2f %% (loss %.4f, %lld examples)", 100.0 * test.accuracy,
-                test.loss, static_cast<long long>(test.rows));
-  print_line(text);
+  const sma::Evaluation tested = test(trainer);
+  trainer.log_evaluation("test", tested);
+  print_line(test_line(tested, options.measure));
 }
 
 }  // namespace tasks

@@ -4,7 +4,7 @@
 #include <tasks/data/dataset.hpp>
 #include <tasks/data/listops.hpp>
 
-/// The models of the SeqBoat paper's appendix for the Long Range Arena. Declared once: the trainers derive smaller ones from them, the
+/// The models of the SeqBoat paper's appendix. Declared once: the trainers derive smaller ones from them, the
 /// benchmarks run them.
 namespace tasks::paper {
 
@@ -85,6 +85,21 @@ struct PathXLayer : PathfinderLayer {
 };
 struct PathX : Pathfinder {
   using layer = PathXLayer;
+};
+
+/// The language model of bytes.
+struct Enwik8Layer : seqboat::LayerDefaults {
+  static constexpr sma::Index width = 616, query_width = 128, hidden_width = 1232, truncation = 2048;
+  using span = seqboat::Window<1024>;
+  using position = seqboat::RotaryPosition;
+  static constexpr bool causal = true;
+  using dropout = std::ratio<15, 100>;
+};
+struct Enwik8 : seqboat::LanguageModelDefaults {
+  using layer = Enwik8Layer;
+  static constexpr sma::Index layers = 14, vocabulary = 256;
+  template <sma::Index Width>
+  using final_norm = sma::LayerNorm<Width, false>;
 };
 
 }  // namespace tasks::paper

@@ -17,6 +17,8 @@
 ///       static sma::TrainerOptions paper(), small();         // the presets' recipes
 ///       using Data = tasks::TrainingData<Stored, Element>;   // what `sma::Trainer` asks of data
 ///       static Data data(const tasks::CommandLine&);         // reads or makes them
+///       template <class Net> using Optimizer = sma::RAdam<Net>;   // optional: AdamW unless it is said
+///       static sma::Evaluation test(Trainer&, const Net&, const Data&, const CommandLine&);  // optional: of the test split
 ///       static void finish(Net&, Data&, const CommandLine&); // optional: after the test split was evaluated
 ///     };
 ///     void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }
@@ -28,13 +30,29 @@ struct Narrow : PaperLayer {
   static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
 };
 
+template <class Task, class Net>
+struct OptimizerOf {
+  using type = sma::AdamW<Net>;
+};
+template <class Task, class Net>
+  requires requires { typename Task::template Optimizer<Net>; }
+struct OptimizerOf<Task, Net> {
+  using type = typename Task::template Optimizer<Net>;
+};
+
 template <class Task, class Model>
 void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
   using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;
   if (line.describe) return print_description<Net>(Task::length);
   auto data = Task::data(line);
   Net net(sma::Seed{line.seed}, {.threads = line.threads});
-  train_and_test(net, data, line, line.apply(std::move(recipe)));
+  const auto test = [&](auto& trainer) {
+    if constexpr (requires { Task::test(trainer, net, data, line); })
+      return Task::test(trainer, net, data, line);
+    else
+      return trainer.evaluate(sma::Split::test);
+  };
+  train_and_test<typename OptimizerOf<Task, Net>::type>(net, data, line, line.apply(std::move(recipe)), test);
   if constexpr (requires { Task::finish(net, data, line); }) Task::finish(net, data, line);
 }
 

@@ -137,6 +137,7 @@ class ShuffledOrder {
     if (index_ == static_cast<std::int64_t>(order_.size())) seek(epoch_ + 1, 0);
     return order_[static_cast<std::size_t>(index_++)];
   }
+  [[nodiscard]] std::size_t size() const { return order_.size(); }
   [[nodiscard]] std::int64_t epoch() const { return epoch_; }
   [[nodiscard]] std::int64_t index() const { return index_; }
   void seek(std::int64_t epoch, std::int64_t index) {

@@ -1,12 +1,7 @@
-#include <zlib.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <filesystem>
-#include <memory>
 #include <sma/base/text.hpp>
-#include <system_error>
+#include <tasks/data/gzip.hpp>
 #include <tasks/data/idx.hpp>
 #include <tasks/data/text.hpp>
 #include <vector>
@@ -15,27 +10,6 @@ namespace tasks {
 
 namespace {
 
-/// The whole content of a file, unpacked when it is gzip. Throws `Error` naming the file.
-std::vector<std::uint8_t> read_gzip(const std::string& path) {
-  errno = 0;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (!file)
-    throw sma::Error(sma::one_line(path) + ": cannot be read (" + std::generic_category().message(errno) +
-                     "), expected an IDX file");
-  std::vector<std::uint8_t> content;
-  std::array<std::uint8_t, 1U << 16> block{};
-  for (;;) {
-    const int got = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()));
-    int code = 0;
-    const char* reason = gzerror(file.get(), &code);
-    if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw sma::Error(sma::one_line(path) + ": unpacking failed after " + std::to_string(content.size()) +
-                       " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
-    if (got == 0) return content;
-    content.insert(content.end(), block.begin(), block.begin() + got);
-  }
-}
-
 struct Idx {
   std::vector<std::uint32_t> extents;
   std::vector<std::uint8_t> values;
@@ -43,7 +17,7 @@ struct Idx {
 
 /// Reads an IDX file of unsigned bytes with `rank` dimensions.
 Idx read_idx(const std::string& path, std::size_t rank) {
-  const std::vector<std::uint8_t> content = read_gzip(path);
+  const std::vector<std::uint8_t> content = read_gzip(path, "an IDX file");
   const auto fail = [&](const std::string& found, const std::string& expected) {
     const std::size_t size = std::min<std::size_t>(content.size(), 64);
     std::string start(size, '\0');

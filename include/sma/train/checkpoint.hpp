@@ -20,7 +20,7 @@ struct TrainingState {
   std::int64_t epoch = 0;        // data position
   std::int64_t index = 0;        // examples of this epoch already used
   std::int64_t seed = 0;         // of the data order and the random masks
-  double best = -1.0;            // best validation accuracy so far
+  double best = -1.0;            // best validation so far: accuracy, or exp(-loss)
   double elapsed_seconds = 0.0;  // of runs that are limited by time; 0 otherwise
   /// What else the run keeps, in the file's metadata: its recipe. Empty in files from before there was one.
   std::map<std::string, std::string> notes{};

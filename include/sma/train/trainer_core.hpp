@@ -10,6 +10,7 @@
 #include <exception>
 #include <filesystem>
 #include <map>
+#include <numbers>
 #include <sma/base/text.hpp>
 #include <sma/io/atomic_file.hpp>
 #include <sma/io/json.hpp>
@@ -68,11 +69,10 @@ class TrainerCore {
     if (!log_begun_) return;
     const bool was_open = log_.is_open();
     if (!was_open) log_.open(options_.log_file, LogFile::Start::append);
-    log_.write(JsonLine("eval")
-                   .add("step", state_.step)
-                   .add("split", std::string_view(split))
-                   .add("loss", e.loss)
-                   .add("accuracy", e.accuracy)
+    JsonLine line("eval");
+    line.add("step", state_.step).add("split", std::string_view(split)).add("loss", e.loss);
+    if (by_bits()) line.add("bits", e.bits());
+    log_.write(line.add("accuracy", e.accuracy)
                    .add("rows", static_cast<std::int64_t>(e.rows))
                    .add("activation", e.activation));
     if (!was_open) log_.close();
@@ -237,20 +237,21 @@ class TrainerCore {
     const double accuracy = window_.correct / counted;
     const double speed = window_.tokens / std::max(window_.seconds, 1e-9);
     const std::vector<double> rates = window_.activation.rates();
-    if (log_.is_open())
-      log_.write(JsonLine("train")
-                     .add("step", state_.step)
-                     .add("loss", loss)
-                     .add("accuracy", accuracy)
+    if (log_.is_open()) {
+      JsonLine line("train");
+      line.add("step", state_.step).add("loss", loss);
+      if (by_bits()) line.add("bits", loss / std::numbers::ln2);
+      log_.write(line.add("accuracy", accuracy)
                      .add("learning_rate", window_.learning_rate / updates)
                      .add("gradient_norm", window_.gradient_norm / updates)
                      .add("tokens_per_second", speed)
                      .add("seconds", elapsed())
                      .add("activation", rates));
+    }
     window_.clear();
     std::array<char, 160> text{};
-    std::snprintf(text.data(), text.size(), "step %lld  loss %.4f  accuracy %.3f  %.0f tokens/s  active",
-                  static_cast<long long>(state_.step), loss, accuracy, speed);
+    std::snprintf(text.data(), text.size(), "step %lld  %s  accuracy %.3f  %.0f tokens/s  active",
+                  static_cast<long long>(state_.step), loss_text(loss).c_str(), accuracy, speed);
     std::string line = text.data();
     for (const double rate : rates) {
       std::snprintf(text.data(), text.size(), " %.2f", rate);
@@ -270,13 +271,14 @@ class TrainerCore {
   [[gnu::cold]] bool validated(const Evaluation& e) {
     log_evaluation("validation", e);
     std::array<char, 120> text{};
-    std::snprintf(text.data(), text.size(), "step %lld  validation loss %.4f  accuracy %.4f",
-                  static_cast<long long>(state_.step), e.loss, e.accuracy);
+    std::snprintf(text.data(), text.size(), "step %lld  validation %s  accuracy %.4f",
+                  static_cast<long long>(state_.step), loss_text(e.loss).c_str(), e.accuracy);
     progress_.say(text.data());
     evaluation_due_ = false;
     evaluated_ = state_.step;
-    const bool better = e.accuracy > state_.best;
-    if (better) state_.best = e.accuracy;
+    const double score = by_bits() ? std::exp(-e.loss) : e.accuracy;
+    const bool better = score > state_.best;
+    if (better) state_.best = score;
     return better;
   }
 
@@ -312,6 +314,15 @@ class TrainerCore {
   bool owns_directory_ = false;  // what it holds is of this run
 
  private:
+  [[nodiscard]] bool by_bits() const { return options_.measure == Measure::bits; }
+  /// "loss 0.6931", or "bits 1.0000".
+  [[nodiscard]] [[gnu::cold]] std::string loss_text(double loss) const {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%s %.4f", by_bits() ? "bits" : "loss",
+                  by_bits() ? loss / std::numbers::ln2 : loss);
+    return text.data();
+  }
+
   [[nodiscard]] std::string checkpoint_path(const char* name) const {
     if (options_.directory.empty())
       throw Error(

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <numbers>
 #include <optional>
 #include <sma/base/error.hpp>
 #include <sma/base/text.hpp>
@@ -18,12 +19,19 @@ namespace sma {
 /// Which part of a data set.
 enum class Split { validation, test };
 
+/// What evaluations are compared by, and what is shown of them: accuracy, or bits a target, loss / log 2 (of a byte model: bits per
+/// character), the fewer the better.
+enum class Measure { accuracy, bits };
+
 /// Mean loss (nats) and accuracy over the rows of a split whose targets count.
 struct Evaluation {
   double loss = 0.0;
   double accuracy = 0.0;
   Index rows = 0;                  // that count
   std::vector<double> activation;  // activation rate of each router
+
+  /// Bits a target: loss / log 2.
+  [[nodiscard]] double bits() const { return loss / std::numbers::ln2; }
 };
 
 /// How a run goes. Limits: `steps` updates, or `minutes` of wall time (then the schedule runs over time), or whichever of
@@ -35,18 +43,19 @@ struct TrainerOptions {
   Index stop_after = 0;    // leave at this update, the schedule unchanged, to be resumed; 0: do not
   Index batch = 32;        // sequences (or pairs) a micro-batch
   Index accumulation = 1;  // micro-batches an update
-  Schedule schedule;       // `total` is set to `steps` when steps are limited
+  Schedule schedule{};     // `total` is set to `steps` when steps are limited
   double clip = 1.0;       // of the gradient's norm; 0: off
-  AdamOptions adam;
-  AuxiliaryWeights auxiliary;
+  AdamOptions adam{};
+  AuxiliaryWeights auxiliary{};
   std::uint64_t seed = 1;
-  Index evaluate_every = 500;  // updates; 0: only at the end
-  Index evaluate_limit = 0;    // examples of the validation split; 0: all
-  Index evaluate_batch = 32;   // sequences (or pairs) at a time
-  Index log_every = 20;        // updates
-  std::string directory;       // checkpoints: last.safetensors, best.safetensors; empty: none
-  std::string log_file;        // JSON lines; empty: none
-  bool quiet = false;          // no progress line
+  Measure measure = Measure::accuracy;  // which checkpoint is the best, what the progress line says
+  Index evaluate_every = 500;           // updates; 0: only at the end
+  Index evaluate_limit = 0;             // examples of the validation split; 0: all
+  Index evaluate_batch = 32;            // sequences (or pairs) at a time
+  Index log_every = 20;                 // updates
+  std::string directory{};              // checkpoints: last.safetensors, best.safetensors; empty: none
+  std::string log_file{};               // JSON lines; empty: none
+  bool quiet = false;                   // no progress line
   std::optional<std::int32_t> ignored_target{};  // rows with this target count nowhere
   bool overwrite = false;                        // replace the run that the directory or the log holds
   bool change_recipe = false;                    // resume although the checkpoint's recipe is another
@@ -148,6 +157,8 @@ namespace detail {
   recipe["auxiliary.z_loss"] = number_text(o.auxiliary.z_loss);
   recipe["auxiliary.budget"] = number_text(o.auxiliary.budget);
   recipe["auxiliary.budget_target"] = number_text(o.auxiliary.budget_target);
+  if (o.measure == Measure::bits)
+    recipe["measure"] = "bits";  // files of versions without a measure have accuracy's
   recipe["ignored target"] = o.ignored_target ? std::to_string(*o.ignored_target) : "none";
   for (const auto& [name, value] : o.facts)
     if (!recipe.emplace(name, value).second)
