@@ -11,25 +11,26 @@ namespace {
 struct Layer : tasks::paper::Layer {
   static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96, truncation = 0;
   static constexpr bool causal = true, prenorm = true;
-  using span = seqboat::Window<24>;
+  using span = seqboat::Window<128>;
   using position = seqboat::RotaryPosition;
 };
 
 struct Task {
   struct Small : seqboat::LanguageModelDefaults {
     using layer = Layer;
-    static constexpr sma::Index layers = 2, vocabulary = tasks::RecallText::vocabulary;
+    static constexpr sma::Index layers = 1, vocabulary = tasks::RecallText::vocabulary;
   };
   using Paper = Small;
   template <class Model>
   using Network = seqboat::LanguageModel<Model>;
-  static constexpr double length = 256;
+  static constexpr double length = 192;
 
   static sma::TrainerOptions small() {
     return {.steps = 4000,
             .batch = 32,
-            .schedule = {.peak = 0.01, .warmup = 100},
+            .schedule = {.peak = 0.004, .warmup = 100},
             .adam = {.weight_decay = 0.01},
+            .auxiliary = {.budget = 0.5, .budget_target = 0.05},
             .evaluate_every = 200,
             .ignored_target = tasks::RecallText::none};
   }

@@ -13,10 +13,10 @@ namespace tasks {
 ///
 /// All else is noise, of the same letters. A key has one value in a text; facts stand in the first half, questions in the second.
 struct RecallText {
-  static constexpr std::int32_t letters = 16;                 // a, b, ..., as keys, values and noise
+  static constexpr std::int32_t letters = 8;                  // a, b, ..., as keys, values and noise
   static constexpr std::int32_t mark = letters + 1, question = letters + 2;
   static constexpr std::int32_t vocabulary = letters + 3;     // 0 is padding; letters from 1 on
-  static constexpr std::int32_t facts = 4, questions = 6;
+  static constexpr std::int32_t facts = 3, questions = 5;
 
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> answers;  // what follows each token: the value after a question's key, elsewhere `none`
