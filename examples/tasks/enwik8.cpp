@@ -38,10 +38,11 @@ struct Task {
   }
   static sma::TrainerOptions small() {
     sma::TrainerOptions o = paper();
-    o.steps = 15000;
-    o.schedule.warmup = 500;
+    o.steps = 30000;
+    o.batch = 4;  // of 512 bytes
+    o.schedule.warmup = 1000;
     o.adam.weight_decay = 0.01;
-    o.evaluate_every = 500;
+    o.evaluate_every = 1000;
     return o;
   }
 
