@@ -4,7 +4,7 @@
 #include <tasks/data/dataset.hpp>
 #include <tasks/data/listops.hpp>
 
-/// The models of the SeqBoat paper's appendix for the Long Range Arena. Declared once: the trainers derive smaller ones from them, the
+/// The models of the SeqBoat paper's appendix for the Long Range Arena and Speech Commands. Declared once: the trainers derive smaller ones from them, the
 /// benchmarks run them.
 namespace tasks::paper {
 
@@ -85,6 +85,21 @@ struct PathXLayer : PathfinderLayer {
 };
 struct PathX : Pathfinder {
   using layer = PathXLayer;
+};
+
+/// Of raw audio, 16,000 samples.
+struct SpeechCommandsLayer : Layer {
+  static constexpr sma::Index width = 60, query_width = 30, hidden_width = 120;
+  static constexpr sma::Index truncation = 4000;
+  using attention = seqboat::Relu2;
+  using position = seqboat::LocalPosition<128>;
+  template <sma::Index Width>
+  using norm = sma::BatchNorm<Width>;
+};
+struct SpeechCommands : seqboat::ClassifierDefaults {
+  using layer = SpeechCommandsLayer;
+  static constexpr sma::Index layers = 8, classes = 10, classifier_width = 120;
+  static constexpr bool absolute_positions = true;
 };
 
 }  // namespace tasks::paper
