@@ -18,7 +18,8 @@ struct ClassifierDefaults {
   static constexpr Index layers = 4;
   static constexpr Index classes = 2;
   static constexpr Index classifier_width = 128;
-  static constexpr Index vocabulary = 0;  // 0: the input is one real number a step
+  static constexpr Index vocabulary = 0;   // 0: the input is real numbers
+  static constexpr Index input_width = 1;  // of them a step
   static constexpr bool absolute_positions = false;
 };
 
@@ -28,10 +29,14 @@ template <class M>
 struct ClassifierParts {
   using P = typename M::layer;
   static constexpr Index d = P::width;
+  using OfReals =
+      std::conditional_t<(M::input_width > 1),
+                         sma::Linear<M::input_width, d, sma::init::InverseRootNormal<M::input_width>>,
+                         sma::RealEmbedding<d>>;
   using Embed = sma::Named<
       "embed_tokens",
       std::conditional_t<(M::vocabulary > 0), sma::TokenEmbedding<(M::vocabulary > 0 ? M::vocabulary : 1), d>,
-                         sma::RealEmbedding<d>>>;
+                         OfReals>>;
   using Positions = only_if<M::absolute_positions, sma::Named<"pos_emb", sma::AbsolutePosition<d>>>;
   using Drop = dropout_if<d, typename P::dropout>;
   using Encoder =

@@ -45,6 +45,10 @@ struct PixelModel : seqboat::ClassifierDefaults {
   static constexpr Index layers = 2, classes = 3, classifier_width = 5;
   static constexpr bool absolute_positions = true;
 };
+/// Three numbers a step.
+struct FrameModel : PixelModel {
+  static constexpr Index input_width = 3;
+};
 struct TextModel : seqboat::LanguageModelDefaults {
   using layer = CausalLayer;
   static constexpr Index layers = 2, vocabulary = 7;
@@ -56,6 +60,7 @@ struct PaddedTextModel : TextModel {
 
 using Tokens = seqboat::Classifier<TokenModel>;
 using Pixels = seqboat::Classifier<PixelModel>;
+using Frames = seqboat::Classifier<FrameModel>;
 using Pairs = seqboat::PairClassifier<TokenModel>;
 using Text = seqboat::LanguageModel<TextModel>;
 
@@ -75,6 +80,7 @@ void append_logits(Net& net, const double* features, std::size_t width, std::vec
 TEST_CASE("a model's gradients are its finite differences") {
   laws::check_gradients<Tokens, Backend>({0, 1, 14, 3}, 1);
   laws::check_gradients<Pixels, Backend>({0, 1, 14, 3}, 2);
+  laws::check_gradients<Frames, Backend>({0, 1, 14, 3}, 2);
   laws::check_gradients<Pairs, Backend>({0, 1, 9, 3}, 3);
   laws::check_gradients<Text, Backend>({0, 1, 14, 3}, 4);
 }

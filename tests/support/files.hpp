@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <iterator>
 #include <sma/base/error.hpp>
 #include <string>
@@ -62,6 +63,14 @@ std::string message_of(Action&& action) {
     return error.what();
   }
   return "";
+}
+
+/// Whether a message is one line that holds all of these; shows it when it is not.
+inline bool says(const std::string& message, std::initializer_list<std::string> words) {
+  bool all = message.find('\n') == std::string::npos;
+  for (const std::string& word : words) all = all && message.find(word) != std::string::npos;
+  if (!all) MESSAGE(message);
+  return all;
 }
 
 }  // namespace files

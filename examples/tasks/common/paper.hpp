@@ -102,4 +102,19 @@ struct Enwik8 : seqboat::LanguageModelDefaults {
   using final_norm = sma::LayerNorm<Width, false>;
 };
 
+/// Of raw audio, 16,000 samples.
+struct SpeechCommandsLayer : Layer {
+  static constexpr sma::Index width = 60, query_width = 30, hidden_width = 120;
+  static constexpr sma::Index truncation = 4000;
+  using attention = seqboat::Relu2;
+  using position = seqboat::LocalPosition<128>;
+  template <sma::Index Width>
+  using norm = sma::BatchNorm<Width>;
+};
+struct SpeechCommands : seqboat::ClassifierDefaults {
+  using layer = SpeechCommandsLayer;
+  static constexpr sma::Index layers = 8, classes = 10, classifier_width = 120;
+  static constexpr bool absolute_positions = true;
+};
+
 }  // namespace tasks::paper

@@ -13,7 +13,7 @@
 ///       using Small = ...;                                   // ... and of --preset small
 ///       template <class Model>
 ///       using Network = seqboat::Classifier<Model>;          // what is made of it
-///       static constexpr double length = 2000;               // rows of a sequence: --describe counts operations with them
+///       static constexpr double length = 2000;               // elements of a sequence: --describe counts operations with them
 ///       static sma::TrainerOptions paper(), small();         // the presets' recipes
 ///       using Data = tasks::TrainingData<Stored, Element>;   // what `sma::Trainer` asks of data
 ///       static Data data(const tasks::CommandLine&);         // reads or makes them
@@ -43,7 +43,7 @@ struct OptimizerOf<Task, Net> {
 template <class Task, class Model>
 void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
   using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;
-  if (line.describe) return print_description<Net>(Task::length);
+  if (line.describe) return print_description<Net>(Task::length / static_cast<double>(Net::input_width));
   auto data = Task::data(line);
   Net net(sma::Seed{line.seed}, {.threads = line.threads});
   const auto test = [&](auto& trainer) {

@@ -12,6 +12,7 @@ namespace tasks {
 
 /// A split data set as `sma::Trainer` wants it: shuffled training examples, evaluation examples by number. `Convert` turns a
 /// stored value into a network input element. An example is `Sequences` of them, one after another, with the first one's label.
+/// A network may take several elements a step: then the values of a sequence fill rows of that width, one after another.
 /// They stand in memory, unless another `Part` brings them.
 template <class Stored, class Element, class Convert = AsStored, std::size_t Sequences = 1,
           class Part = SequenceDataset<Stored>>
@@ -22,7 +23,8 @@ class TrainingData {
   TrainingData(Parts<Part> splits, std::uint64_t seed, Convert convert = {})
       : splits_(std::move(splits)), order_(splits_.train.size() / Sequences, seed), convert_(convert) {}
 
-  void next(sma::Index count, Input& x, std::vector<std::int32_t>& targets) {
+  template <sma::Index Width>
+  void next(sma::Index count, sma::Batch<Element, Width>& x, std::vector<std::int32_t>& targets) {
     for (sma::Index i = 0; i < count; ++i) append(splits_.train, order_.next(), x, targets);
   }
   [[nodiscard]] std::int64_t epoch() const { return static_cast<std::int64_t>(order_.epoch()); }
@@ -32,7 +34,9 @@ class TrainingData {
   [[nodiscard]] sma::Index size(sma::Split split) const {
     return static_cast<sma::Index>(part(split).size() / Sequences);
   }
-  void example(sma::Split split, sma::Index i, Input& x, std::vector<std::int32_t>& targets) {
+  template <sma::Index Width>
+  void example(sma::Split split, sma::Index i, sma::Batch<Element, Width>& x,
+               std::vector<std::int32_t>& targets) {
     append(part(split), i, x, targets);
   }
   [[nodiscard]] sma::Index training_size() const {
@@ -50,8 +54,8 @@ class TrainingData {
   [[nodiscard]] const Part& part(sma::Split split) const {
     return split == sma::Split::test ? splits_.test : splits_.validation;
   }
-  template <class Number>
-  void append(const Part& from, Number i, Input& x, std::vector<std::int32_t>& targets) {
+  template <class Number, class Batch>
+  void append(const Part& from, Number i, Batch& x, std::vector<std::int32_t>& targets) {
     const std::size_t first = static_cast<std::size_t>(i) * Sequences;
     for (std::size_t k = first; k < first + Sequences; ++k) {
       const auto stored = from.sequence(k);

@@ -11,11 +11,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+import wave
 import zlib
 
 # Published, in millions (SeqBoat's appendix).
 PARAMETERS = {"lra_listops": 0.41, "lra_text": 0.63, "lra_retrieval": 1.06, "lra_image": 1.81, "lra_pathfinder": 0.89, "lra_pathx": 1.08,
-              "enwik8": 39.1}
+              "enwik8": 39.1, "speech_commands": 0.30}
 # Of the updates: what is enough where sequences are long.
 STEPS = {"lra_pathx": ("1", "1")}
 # What --data gets of the folder, where it is not all of it.
@@ -92,6 +93,17 @@ def enwik8(folder):
     words = "the of and [[w]] in a '' to is &quot; was".split(" ")
     draw = random.Random(1)
     (folder / "text").write_text(" ".join(draw.choice(words) for _ in range(8000)), encoding="utf-8")
+
+
+def speech_commands(folder):
+    """Seven clips a word, of which one validates and one tests, and one that is no second long."""
+    draw = random.Random(1)
+    for word in "yes no up down left right on off stop go".split():
+        (folder / word).mkdir()
+        for i in range(8):
+            with wave.open(str(folder / word / f"c0ffee{i:02}_nohash_0.wav"), "wb") as file:
+                file.setparams((1, 2, 16000, 0, "NONE", "not compressed"))
+                file.writeframes(draw.randbytes(2 * (16000 if i > 0 else 14861)))
 
 
 def run(program, *options):

@@ -37,13 +37,7 @@ class Directory : public files::Directory {
 };
 
 using files::message_of;
-
-bool says(const std::string& message, std::initializer_list<std::string> words) {
-  bool all = message.find('\n') == std::string::npos;
-  for (const std::string& word : words) all = all && message.find(word) != std::string::npos;
-  if (!all) MESSAGE(message);
-  return all;
-}
+using files::says;
 
 /// An IDX file of bytes 0, 1, 2, ... modulo 10.
 std::string idx_bytes(std::vector<unsigned> extents) {
