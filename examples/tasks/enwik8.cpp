@@ -6,19 +6,9 @@
 
 namespace {
 
-/// The paper's layer, narrower and with a shorter memory.
-struct SmallLayer : tasks::paper::Enwik8Layer {
-  static constexpr sma::Index width = 128, query_width = 64, hidden_width = 256, truncation = 0;
-  using span = seqboat::Window<128>;
-  using dropout = std::ratio<0>;
-};
-
 struct Task {
   using Paper = tasks::paper::Enwik8;
-  struct Small : Paper {
-    using layer = SmallLayer;
-    static constexpr sma::Index layers = 4;
-  };
+  using Small = tasks::small::Enwik8;
   template <class Model>
   using Network = seqboat::LanguageModel<Model>;
   template <class Net>

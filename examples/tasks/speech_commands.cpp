@@ -6,19 +6,9 @@
 
 namespace {
 
-/// The paper's model, narrower, with a shorter memory, and on the same samples in rows of 32: 500 steps of 2 ms.
-struct SmallLayer : tasks::Narrow<tasks::paper::SpeechCommandsLayer> {
-  static constexpr sma::Index truncation = 0;
-  using span = seqboat::Window<32>;
-  using position = seqboat::LocalPosition<32>;
-};
-
 struct Task {
   using Paper = tasks::paper::SpeechCommands;
-  struct Small : Paper {
-    using layer = SmallLayer;
-    static constexpr sma::Index layers = 4, classifier_width = 96, input_width = 32;
-  };
+  using Small = tasks::small::SpeechCommands;
   template <class Model>
   using Network = seqboat::Classifier<Model>;
   static constexpr double length = 16000;

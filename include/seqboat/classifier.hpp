@@ -2,6 +2,7 @@
 
 #include <seqboat/layer.hpp>
 #include <sma/compose/repeat.hpp>
+#include <sma/modules/cumulative_mean.hpp>
 #include <sma/modules/embedding.hpp>
 #include <sma/modules/pool.hpp>
 
@@ -39,9 +40,11 @@ struct ClassifierParts {
                          OfReals>>;
   using Positions = only_if<M::absolute_positions, sma::Named<"pos_emb", sma::AbsolutePosition<d>>>;
   using Drop = dropout_if<d, typename P::dropout>;
-  using Encoder =
+  template <class Pool>
+  using EncoderWith =
       chain_of<Embed, Positions, Drop, sma::Named<"layers", sma::Repeat<M::layers, Layer<P>>>,
-               only_if<P::prenorm, sma::Named<"final_norm", typename P::template norm<d>>>, sma::MeanPool<d>>;
+               only_if<P::prenorm, sma::Named<"final_norm", typename P::template norm<d>>>, Pool>;
+  using Encoder = EncoderWith<sma::MeanPool<d>>;
   template <Index Features>
   using Head = chain_of<
       sma::Named<"classifier.0", sma::Linear<Features, M::classifier_width,
@@ -60,6 +63,14 @@ using Encoder = typename detail::ClassifierParts<M>::Encoder;
 template <class M>
 using Classifier =
     sma::Chain<sma::Named<"encoder", Encoder<M>>,
+               sma::Named<"", typename detail::ClassifierParts<M>::template Head<M::layer::width>>>;
+
+/// `Classifier` of what has come so far, at each row: the last row's logits are the classifier's, and it has the classifier's parameters.
+/// With causal layers it streams: a classifier is trained, and this one, with its weights, listens. Output: logits (rows, classes).
+template <class M>
+using RunningClassifier =
+    sma::Chain<sma::Named<"encoder", typename detail::ClassifierParts<M>::template EncoderWith<
+                                         sma::CumulativeMean<M::layer::width>>>,
                sma::Named<"", typename detail::ClassifierParts<M>::template Head<M::layer::width>>>;
 
 /// Two documents, one shared encoder; sequences 2i and 2i + 1 are a pair. Output: logits (pairs, classes). LRA's Retrieval.

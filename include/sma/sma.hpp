@@ -9,6 +9,7 @@
 #include <sma/compose/sum.hpp>
 #include <sma/compose/tied.hpp>
 #include <sma/modules/activation.hpp>
+#include <sma/modules/cumulative_mean.hpp>
 #include <sma/modules/dropout.hpp>
 #include <sma/modules/embedding.hpp>
 #include <sma/modules/linear.hpp>

@@ -149,6 +149,7 @@ TEST_CASE("an option that makes no sense is one sentence before anything runs") 
       {"auxiliary.z_loss", [](O& o, double x) { o.auxiliary.z_loss = x; }},
       {"auxiliary.budget", [](O& o, double x) { o.auxiliary.budget = x; }},
       {"auxiliary.budget_target", [](O& o, double x) { o.auxiliary.budget_target = x; }},
+      {"auxiliary_from", [](O& o, double x) { o.auxiliary_from = x; }},
   };
   for (const auto& [name, set] : reals)
     for (const double value : {nan, infinity, -infinity, -1.0, 1e300})

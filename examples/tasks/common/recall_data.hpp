@@ -38,9 +38,7 @@ class RecallData {
   }
   [[nodiscard]] ShownText shown(sma::Split split, sma::Index i) const {
     const RecallText text = draw_recall(length_, seed_, number(split, i));
-    ShownText out{text.tokens, {}, text.answers};
-    for (const char c : text.characters()) out.characters.emplace_back(1, c);
-    return out;
+    return {text.tokens, text.characters(), text.answers};
   }
   [[nodiscard]] sma::Index training_size() const { return kTraining; }
   [[nodiscard]] std::string fingerprint() const {

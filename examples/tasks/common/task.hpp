@@ -4,6 +4,7 @@
 #include <sma/sma.hpp>
 #include <tasks/common/command_line.hpp>
 #include <tasks/common/paper.hpp>
+#include <tasks/common/small_models.hpp>
 #include <tasks/common/training_data.hpp>
 
 /// A task is one file, tasks/NAME.cpp, and the program NAME. Beside `tasks::about_task` it says:
@@ -24,11 +25,7 @@
 ///     void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }
 namespace tasks {
 
-/// The paper's layer for --preset small: narrow enough to learn in minutes on two cores.
-template <class PaperLayer>
-struct Narrow : PaperLayer {
-  static constexpr sma::Index width = 48, query_width = 24, hidden_width = 96;
-};
+using small::Narrow;
 
 template <class Task, class Net>
 struct OptimizerOf {

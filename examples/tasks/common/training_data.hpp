@@ -42,6 +42,8 @@ class TrainingData {
   [[nodiscard]] sma::Index training_size() const {
     return static_cast<sma::Index>(splits_.train.size() / Sequences);
   }
+  /// How inputs are made of what is stored, for programs that read the weights.
+  [[nodiscard]] const Convert& convert() const { return convert_; }
   [[nodiscard]] const Parts<Part>& splits() const { return splits_; }
   /// Tells this data set from others: "96000 + 2000 + 2000 examples, 8f3a...", a hash of every value and label.
   [[nodiscard]] std::string fingerprint() const {

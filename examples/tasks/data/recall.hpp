@@ -6,26 +6,24 @@
 
 namespace tasks {
 
-/// Marked recall: a text of random letters in which a few are worth remembering. `*` marks a fact, a key and its value; `?` asks for a
-/// key's value, which follows it:
+/// Marked recall: a text of random small letters, in which a few steps are worth remembering. A mark is a capital letter with a number
+/// and stands twice in a text, with two numbers; where it stands for the second time, its first number is to be said:
 ///
-///     qz*bxmfha?bxw...        b's value is x
+///     qzmB2fhaC1bxwhB3...        at B3: B2
 ///
-/// All else is noise, of the same letters. A key has one value in a text; facts stand in the first half, questions in the second.
+/// All else is noise.
 struct RecallText {
-  static constexpr std::int32_t letters = 8;                  // a, b, ..., as keys, values and noise
-  static constexpr std::int32_t mark = letters + 1, question = letters + 2;
-  static constexpr std::int32_t vocabulary = letters + 3;     // 0 is padding; letters from 1 on
-  static constexpr std::int32_t facts = 3, questions = 5;
-
-  std::vector<std::int32_t> tokens;
-  std::vector<std::int32_t> answers;  // what follows each token: the value after a question's key, elsewhere `none`
+  static constexpr std::int32_t small = 16, capitals = 12, numbers = 8;
+  static constexpr std::int32_t vocabulary = 1 + small + capitals * numbers;  // 0 is padding
   static constexpr std::int32_t none = -1;
 
-  [[nodiscard]] std::string characters() const;
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> answers;  // of each token: the mark that it asks for, or `none`
+
+  [[nodiscard]] std::vector<std::string> characters() const;
 };
 
-/// Text `number`, a function of (seed, number) alone; `length` at least 64.
+/// Text `number`, a function of (seed, number) alone; `length` at least 16.
 RecallText draw_recall(std::size_t length, std::uint64_t seed, std::uint64_t number);
 
 }  // namespace tasks

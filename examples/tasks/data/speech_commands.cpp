@@ -26,8 +26,8 @@ constexpr const char* kLayout =
     "16 kHz, mono, 16 bit (download.tensorflow.org/data/speech_commands_v0.02.tar.gz, 2.3 GB)";
 
 enum class Part { train, validation, test };
-/// Parts by "WORD/FILE.wav"; who is in none trains.
-using Parts = std::map<std::string, Part>;
+/// SplitLists by "WORD/FILE.wav"; who is in none trains.
+using SplitLists = std::map<std::string, Part>;
 
 /// The names of a word's clips, sorted.
 std::vector<std::string> clips_of(const fs::path& directory) {
@@ -44,7 +44,7 @@ std::vector<std::string> clips_of(const fs::path& directory) {
 }
 
 /// Adds what a list says. Lines of other words than the ten are passed over.
-void add_list(const fs::path& path, Part part, const fs::path& root, Parts& parts) {
+void add_list(const fs::path& path, Part part, const fs::path& root, SplitLists& parts) {
   const std::string expected = "WORD/FILE.wav of a clip that is there";
   TextFile file(path.string(), "a list of clips, one a line");
   std::string line;
@@ -78,13 +78,13 @@ std::vector<Clip> read_clips(const fs::path& root, const std::string& word, std:
 }
 
 /// 70 % train, 15 % validate, 15 % test.
-Parts draw_parts(const std::vector<Clip>& clips, std::uint64_t seed) {
+SplitLists draw_parts(const std::vector<Clip>& clips, std::uint64_t seed) {
   std::vector<std::size_t> order(clips.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   SplitMix random(seed);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
   const std::size_t each = (clips.size() * 15 + 50) / 100;
-  Parts parts;
+  SplitLists parts;
   for (std::size_t i = 0; i < 2 * each; ++i)
     parts.emplace(clips[order[i]].name, i < each ? Part::validation : Part::test);
   return parts;
@@ -97,7 +97,7 @@ SpokenWords read_speech_commands(const std::string& directory) {
   std::size_t found = 0;  // before anything large is read: all words are there, and the lists are well
   for (const char* word : kSpokenWords) found += clips_of(root / word).size();
   SpokenWords out;
-  Parts listed;
+  SplitLists listed;
   const fs::path validation = root / "validation_list.txt";
   const fs::path test = root / "testing_list.txt";
   out.is_listed = fs::exists(validation) && fs::exists(test);
@@ -109,9 +109,9 @@ SpokenWords read_speech_commands(const std::string& directory) {
   out.splits.train.reserve(found, found * kSamples);
   for (std::size_t w = 0; w < kSpokenWords.size(); ++w) {
     const std::vector<Clip> clips = read_clips(root, kSpokenWords[w], out.left_out);
-    const Parts parts = out.is_listed ? Parts() : draw_parts(clips, w);
+    const SplitLists parts = out.is_listed ? SplitLists() : draw_parts(clips, w);
     for (const Clip& clip : clips) {
-      const Parts& from = out.is_listed ? listed : parts;
+      const SplitLists& from = out.is_listed ? listed : parts;
       const auto at = from.find(clip.name);
       const Part part = at == from.end() ? Part::train : at->second;
       (part == Part::train        ? out.splits.train

@@ -54,6 +54,42 @@ struct MeanPoolBackward {
   }
 };
 
+/// y_t = mean of x_0, ..., x_t. One index is one (sequence, column).
+template <class T, Index Width>
+struct CumulativeMeanForward {
+  Sequences s;
+  Rows<const T, Width> x;
+  Rows<T, Width> y;
+  SMA_HD Index extent() const { return s.count * Width; }
+  SMA_HD void operator()(Index e) const {
+    const Index q = e / Width;
+    const Index j = e % Width;
+    compute_of<T> sum = 0;
+    for (Index t = s.begin(q); t < s.end(q); ++t) {
+      sum += x(t, j);
+      y(t, j) = sum * (1 / static_cast<compute_of<T>>(t - s.begin(q) + 1));
+    }
+  }
+};
+
+/// dx_u = sum over t >= u of dy_t / (t + 1).
+template <class T, Index Width>
+struct CumulativeMeanBackward {
+  Sequences s;
+  Rows<const T, Width> dy;
+  Rows<T, Width> dx;
+  SMA_HD Index extent() const { return s.count * Width; }
+  SMA_HD void operator()(Index e) const {
+    const Index q = e / Width;
+    const Index j = e % Width;
+    compute_of<T> sum = 0;
+    for (Index t = s.end(q) - 1; t >= s.begin(q); --t) {
+      sum += dy(t, j) * (1 / static_cast<compute_of<T>>(t - s.begin(q) + 1));
+      dx(t, j) = sum;
+    }
+  }
+};
+
 /// ids of pooled rows: the id of the first row that went in, so that the numbers differ between sequences.
 struct PooledIds {
   Sequences s;

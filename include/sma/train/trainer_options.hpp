@@ -47,6 +47,7 @@ struct TrainerOptions {
   double clip = 1.0;       // of the gradient's norm; 0: off
   AdamOptions adam{};
   AuxiliaryWeights auxiliary{};
+  double auxiliary_from = 0;  // fraction of training from which auxiliary losses count: first the task, then a budget
   std::uint64_t seed = 1;
   Measure measure = Measure::accuracy;  // which checkpoint is the best, what the progress line says
   Index evaluate_every = 500;           // updates; 0: only at the end
@@ -118,6 +119,7 @@ namespace detail {
   real("auxiliary.z_loss", o.auxiliary.z_loss, 0, 1e6);
   real("auxiliary.budget", o.auxiliary.budget, 0, 1e6);
   real("auxiliary.budget_target", o.auxiliary.budget_target, 0, 1);
+  real("auxiliary_from", o.auxiliary_from, 0, 1);
   whole("evaluate_every", o.evaluate_every, 0, O::most_steps);
   whole("evaluate_limit", o.evaluate_limit, 0, O::most_steps);
   whole("evaluate_batch", o.evaluate_batch, 1, O::most_batch);
@@ -157,6 +159,8 @@ namespace detail {
   recipe["auxiliary.z_loss"] = number_text(o.auxiliary.z_loss);
   recipe["auxiliary.budget"] = number_text(o.auxiliary.budget);
   recipe["auxiliary.budget_target"] = number_text(o.auxiliary.budget_target);
+  if (o.auxiliary_from > 0)
+    recipe["auxiliary from"] = number_text(o.auxiliary_from);  // files of versions without it have 0
   if (o.measure == Measure::bits)
     recipe["measure"] = "bits";  // files of versions without a measure have accuracy's
   recipe["ignored target"] = o.ignored_target ? std::to_string(*o.ignored_target) : "none";
