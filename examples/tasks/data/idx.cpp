@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <sma/base/text.hpp>
+#include <string_view>
 #include <system_error>
 #include <tasks/data/idx.hpp>
 #include <tasks/data/text.hpp>
@@ -17,6 +18,7 @@ namespace {
 
 /// The whole content of a file, unpacked when it is gzip. Throws `Error` naming the file.
 std::vector<std::uint8_t> read_gzip(const std::string& path) {
+  open_file(path, "an IDX file");  // zlib does not say what it could not open
   errno = 0;
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file)
@@ -27,10 +29,11 @@ std::vector<std::uint8_t> read_gzip(const std::string& path) {
   for (;;) {
     const int got = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()));
     int code = 0;
-    const char* reason = gzerror(file.get(), &code);
+    std::string_view reason = gzerror(file.get(), &code);
+    if (reason.starts_with(path + ": ")) reason.remove_prefix(path.size() + 2);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
       throw sma::Error(sma::one_line(path) + ": unpacking failed after " + std::to_string(content.size()) +
-                       " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
+                       " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : sma::one_line(reason)));
     if (got == 0) return content;
     content.insert(content.end(), block.begin(), block.begin() + got);
   }
@@ -109,7 +112,7 @@ IdxPair read_idx_pair(const std::string& directory, const std::string& prefix) {
   if (pair.images.extents[0] != pair.labels.extents[0])
     throw sma::Error(sma::one_line(label_path) + ": found " + std::to_string(pair.labels.extents[0]) +
                      " labels, expected " + std::to_string(pair.images.extents[0]) +
-                     ", one for each image of " + image_path);
+                     ", one for each image of " + sma::one_line(image_path));
   for (std::size_t i = 0; i < pair.labels.values.size(); ++i)
     if (pair.labels.values[i] > 9)
       throw sma::Error(sma::one_line(label_path) + ": label " + std::to_string(i) + ": found " +
@@ -125,7 +128,7 @@ Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   const auto test = read_idx_pair(directory, "t10k");
   if (idx_size(train.images) != idx_size(test.images))
     throw sma::Error(sma::one_line(test.image_path) + ": found images of " + idx_size(test.images) +
-                     ", expected " + idx_size(train.images) + " as in " + train.image_path);
+                     ", expected " + idx_size(train.images) + " as in " + sma::one_line(train.image_path));
   const std::size_t count = train.images.extents[0];
   const std::size_t kept = count - std::min<std::size_t>(5000, count / 6);
   append_idx(train.images, train.labels, 0, kept, out.train);
