@@ -35,6 +35,9 @@ if(SEQBOAT_SANITIZE)
     target_compile_options(seqboat_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=undefined>")
   endif()
 endif()
+if(SEQBOAT_FUZZ)
+  target_compile_options(seqboat_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # For what is tested and not timed: where compiling costs more than running.
 set(SEQBOAT_LESS_OPTIMISED "$<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-Og>")

@@ -62,10 +62,10 @@ void measure(const Options& o) {
   for (std::thread& thread : threads) thread.join();
   double sum = 0;
   for (const double rate : rates) sum += rate;
-  std::printf("%zu threads with %zu streams each, %zu KB a stream: %.0f steps of 2 ms a second\n", o.threads, o.streams,
-              Net::Stream::state_bytes / 1024, sum);
-  std::printf("%.0f streams a thread in real time, %.0f in all\n", sum / kStepsASecond / static_cast<double>(o.threads),
-              sum / kStepsASecond);
+  std::printf("%zu threads with %zu streams each, %zu KB a stream: %.0f steps of 2 ms a second\n", o.threads,
+              o.streams, Net::Stream::state_bytes / 1024, sum);
+  std::printf("%.0f streams a thread in real time, %.0f in all\n",
+              sum / kStepsASecond / static_cast<double>(o.threads), sum / kStepsASecond);
 }
 
 }  // namespace
@@ -74,8 +74,14 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app("Measures how many streams of audio are followed in real time.", "many_streams");
   app.add_option("--weights", o.weights, "of speech_commands --preset small; without them as drawn");
-  app.add_option("--threads", o.threads, "threads")->transform(tasks::whole<std::size_t>(1, 1024))->capture_default_str();
-  app.add_option("--streams", o.streams, "streams a thread")->transform(tasks::whole<std::size_t>(1, 1000000))->capture_default_str();
-  app.add_option("--seconds", o.seconds, "how long to measure")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
+  app.add_option("--threads", o.threads, "threads")
+      ->transform(tasks::whole<std::size_t>(1, 1024))
+      ->capture_default_str();
+  app.add_option("--streams", o.streams, "streams a thread")
+      ->transform(tasks::whole<std::size_t>(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--seconds", o.seconds, "how long to measure")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
   return streaming::run(app, argc, argv, [&] { measure(o); });
 }

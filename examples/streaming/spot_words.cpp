@@ -28,7 +28,8 @@ namespace {
 using Net = sma::Network<seqboat::RunningClassifier<tasks::small::SpeechCommands>, sma::Eigen<float>>;
 constexpr auto kBlock = static_cast<std::size_t>(Net::input_width);  // samples a step
 constexpr std::size_t kSecond = 16000;
-constexpr std::size_t kStreams = 4;  // each hears one second, as a clip of the training data is; they begin a quarter apart
+constexpr std::size_t kStreams =
+    4;  // each hears one second, as a clip of the training data is; they begin a quarter apart
 
 struct Options {
   std::string weights, audio;
@@ -67,15 +68,17 @@ class Latencies {
   }
   void print() const {
     if (total_ == 0) return;
-    std::fprintf(stderr, "a block of 2 ms took: half of them %.0f us at most, 99 %% %.0f us, 99.9 %% %.0f us, the longest %.0f us\n",
+    std::fprintf(stderr,
+                 "a block of 2 ms took: half of them %.0f us at most, 99 %% %.0f us, 99.9 %% %.0f us, the "
+                 "longest %.0f us\n",
                  quantile(0.5), quantile(0.99), quantile(0.999), most_);
     for (std::size_t octave = 0; octave < counts_.size() / 8; ++octave) {
       std::size_t count = 0;
       for (std::size_t i = 8 * octave; i < 8 * octave + 8; ++i) count += counts_[i];
       if (count == 0) continue;
       const double share = static_cast<double>(count) / static_cast<double>(total_);
-      std::fprintf(stderr, "%6.0f to %6.0f us %6.2f %% %s\n", std::exp2(octave), std::exp2(octave + 1), 100 * share,
-                   std::string(static_cast<std::size_t>(std::ceil(60 * share)), '#').c_str());
+      std::fprintf(stderr, "%6.0f to %6.0f us %6.2f %% %s\n", std::exp2(octave), std::exp2(octave + 1),
+                   100 * share, std::string(static_cast<std::size_t>(std::ceil(60 * share)), '#').c_str());
     }
   }
 
@@ -96,7 +99,8 @@ float number(const sma::SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   const auto value = found == file.metadata().end() ? std::nullopt : sma::number_of(found->second);
   if (!value)
-    throw sma::Error(file.path() + ": found no '" + key + "' in the metadata, expected a checkpoint of speech_commands");
+    throw sma::Error(file.path() + ": found no '" + key +
+                     "' in the metadata, expected a checkpoint of speech_commands");
   return static_cast<float>(*value);
 }
 
@@ -117,7 +121,7 @@ void listen(const Options& o) {
   std::array<float, kBlock> x{};
   std::array<float, tasks::small::SpeechCommands::classes> logits{};
   Latencies latencies;
-  std::size_t time = 0;   // samples
+  std::size_t time = 0;         // samples
   std::size_t quiet_until = 0;  // a word is told once, though several listeners hear it
   Source source(o.audio);
   while (source.next(samples)) {
@@ -135,9 +139,11 @@ void listen(const Options& o) {
       listener.energy += energy;
       if (listener.heard < kSecond) continue;
       const double loudness = 10 * std::log10(listener.energy / kSecond / (32768.0 * 32768.0) + 1e-12);
-      const auto best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      const auto best =
+          static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
       double sum = 0;
-      for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
+      for (const float logit : logits)
+        sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
       if (loudness > o.loudness && 1 / sum > o.threshold && time >= quiet_until) {
         std::printf("%8.2f s  %-5s  %.0f %%\n", static_cast<double>(time + kBlock - kSecond / 2) / kSecond,
                     tasks::kSpeechWords[best], 100 / sum);
@@ -149,7 +155,8 @@ void listen(const Options& o) {
       listener.energy = 0;
     }
     time += kBlock;
-    latencies.add(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    latencies.add(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
   }
   latencies.print();
 }
@@ -159,9 +166,16 @@ void listen(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Prints the words of Speech Commands that it hears.", "spot_words");
-  app.add_option("audio", o.audio, "a WAV file of 16 kHz, mono, 16 bit; or -: raw samples of that kind on stdin")->required();
-  app.add_option("--weights", o.weights, "best.safetensors or last.safetensors of speech_commands --preset small")->required();
-  app.add_option("--threshold", o.threshold, "the least probability that is told")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  app.add_option("--loudness", o.loudness, "seconds below this are silence, dB of full scale")->capture_default_str();
+  app.add_option("audio", o.audio,
+                 "a WAV file of 16 kHz, mono, 16 bit; or -: raw samples of that kind on stdin")
+      ->required();
+  app.add_option("--weights", o.weights,
+                 "best.safetensors or last.safetensors of speech_commands --preset small")
+      ->required();
+  app.add_option("--threshold", o.threshold, "the least probability that is told")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--loudness", o.loudness, "seconds below this are silence, dB of full scale")
+      ->capture_default_str();
   return streaming::run(app, argc, argv, [&] { listen(o); });
 }

@@ -34,12 +34,14 @@ struct Options {
 std::size_t draw(const std::array<float, 256>& logits, const Options& o, tasks::SplitMix& random) {
   std::array<std::size_t, 256> order{};
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
   if (o.temperature == 0) return order[0];
   std::array<double, 256> weight{};
   double sum = 0;
   for (std::size_t i = 0; i < 256; ++i)
-    sum += weight[i] = std::exp((static_cast<double>(logits[order[i]]) - static_cast<double>(logits[order[0]])) / o.temperature);
+    sum += weight[i] = std::exp(
+        (static_cast<double>(logits[order[i]]) - static_cast<double>(logits[order[0]])) / o.temperature);
   std::size_t kept = 0;
   double mass = 0;
   while (kept < 256 && mass < o.top_p * sum) mass += weight[kept++];
@@ -83,10 +85,13 @@ void write(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Writes text with a byte model of enwik8 --preset small.", "write_text");
-  app.add_option("--weights", o.weights, "best.safetensors or last.safetensors of the model's run")->required();
+  app.add_option("--weights", o.weights, "best.safetensors or last.safetensors of the model's run")
+      ->required();
   auto* prompt = app.add_option("--prompt", o.prompt, "what the text begins with");
   app.add_option("--prompt-file", o.prompt_file, "the same from a file, of any length")->excludes(prompt);
-  app.add_option("--length", o.length, "bytes to write after it")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--length", o.length, "bytes to write after it")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--temperature", o.temperature, "below 1: more probable bytes; 0: the most probable")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();

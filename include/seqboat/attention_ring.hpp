@@ -28,6 +28,17 @@ struct AttentionRing {
     positions[slot] = position;
   }
 
+  /// Whether steps before time `now` may have left this: the positions listed increase.
+  [[nodiscard]] bool is_sound(sma::Position now) const {
+    if (steps < 0 || steps > sma::latest_position) return false;
+    sma::Position last = -sma::latest_position - 1;
+    for (Index n = steps - std::min<Index>(steps, slots); n < steps; ++n) {
+      if (positions[n % slots] <= last) return false;
+      last = positions[n % slots];
+    }
+    return last < now;
+  }
+
   /// Elements that the next one sees beside itself.
   [[nodiscard]] Index past() const { return std::min<Index>(steps, Window); }
   /// Writes those, oldest first, to rows 0, 1, ... of k and v and to `at`.

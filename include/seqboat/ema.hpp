@@ -54,6 +54,8 @@ struct Ema {
     sma::compute_of<S> cut[static_cast<std::size_t>(Truncation > 0 ? size : 1)];
     S ring[static_cast<std::size_t>(Truncation > 0 ? Truncation * Width : 1)];  // (K, Width)
     Index steps;
+
+    [[nodiscard]] bool is_sound(sma::Position) const { return steps >= 0 && steps <= sma::latest_position; }
   };
 
   template <class C, class S>

@@ -31,7 +31,7 @@ MODULES = ["sma/modules/*.hpp", "sma/routing/*.hpp", "seqboat/[!r]*.hpp"] + [
 
 def without_details(text):
     """Without namespaces of details."""
-    return re.sub(r"^namespace detail \{.*?^\}  // namespace detail", "", text, flags=re.M | re.S)
+    return re.sub(r"^namespace (?:\w+::)?detail \{.*?^\}  // namespace (?:\w+::)?detail", "", text, flags=re.M | re.S)
 
 
 def templates(root):

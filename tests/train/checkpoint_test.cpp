@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -185,6 +186,33 @@ TEST_CASE("PyTorch's batch counter is passed over beside batch norm's statistics
     CAPTURE(message);
     CHECK(message.find("found tensor '" + std::string(stranger) + "'") != std::string::npos);
   }
+}
+
+TEST_CASE("a checkpoint whose counters no run reaches is refused, and changes nothing") {
+  const tiny::Directory directory;
+  const std::string path = directory.path() + "/f.safetensors";
+  Network<Pixels> net(sma::Seed{3});
+  sma::AdamW<Network<Pixels>> optimizer(net, kOptions);
+  train_step<Pixels>(net, optimizer);
+  Network<Pixels> other(sma::Seed{4});
+  sma::AdamW<Network<Pixels>> its(other, kOptions);
+  const std::vector<float> before(other.parameters().begin(), other.parameters().end());
+  const auto error = [&](const sma::TrainingState& state) -> std::string {
+    sma::save_checkpoint(net, optimizer, state, path);
+    try {
+      sma::load_checkpoint(other, its, path);
+    } catch (const sma::Error& refused) {
+      return refused.what();
+    }
+    return "";
+  };
+  CHECK(error({.step = -5}) == path + ": tensor 'training.counters': found step -5, expected 0 to 2^53");
+  CHECK(error({.epoch = -1}).find("found epoch -1") != std::string::npos);
+  CHECK(error({.index = INT64_MIN}).find("found index -9223372036854775808") != std::string::npos);
+  CHECK(error({.step = INT64_MAX}).find("found step 9223372036854775807") != std::string::npos);
+  CHECK(its.steps() == 0);
+  CHECK(std::equal(before.begin(), before.end(), other.parameters().begin()));
+  CHECK(error({.step = 5, .seed = -7}).empty());
 }
 
 TEST_CASE("a stranger's name is told on one line") {

@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
 #include <limits>
 #include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
@@ -10,6 +13,7 @@
 #include <string>
 #include <support/files.hpp>
 #include <support/laws.hpp>
+#include <tuple>
 #include <vector>
 
 namespace {
@@ -80,6 +84,91 @@ TEST_CASE("a stream's file belongs to its model and its weights, and a refused o
   CHECK_THROWS_AS(sma::load_stream(net, stream, path), sma::Error);
   CHECK_THROWS_AS(sma::load_stream(net, stream, directory.file("none")), sma::Error);
   CHECK(stream.time() == 1);
+}
+
+/// The error of a stream of `net` that loads the state `bytes`, which some other program has put into a file.
+std::string error_of(const Net& net, std::vector<std::uint8_t> bytes, const std::string& path,
+                     std::string checksum = "") {
+  if (checksum.empty()) checksum = sma::detail::text_of_hash(std::as_bytes(std::span(bytes)));
+  sma::SafetensorsWriter writer;
+  for (const auto& [key, value] : sma::detail::owner_of_stream(net)) writer.metadata(key, value);
+  writer.metadata("state", checksum);
+  writer.add("stream", {static_cast<std::int64_t>(bytes.size())}, bytes.data());
+  writer.write(path);
+  auto stream = net.stream(3);
+  const std::string error = files::message_of([&] { sma::load_stream(net, stream, path); });
+  if (error.empty()) {
+    files::message_of([&] {
+      for (int i = 0; i < 9; ++i) next(net, stream, 0.5F);
+    });
+    files::message_of([&] {
+      auto other = net.stream();
+      sma::load_stream(net, other, path);
+      net.steps(other, std::vector<float>(9 * 4, 0.5F), {});
+    });
+  } else {
+    CHECK(stream.time() == 3);
+  }
+  return error;
+}
+
+TEST_CASE("a damaged stream's file is refused, and a forged one does not reach outside the stream") {
+  const files::Directory directory;
+  std::filesystem::create_directories(directory.file("a\nb"));
+  const std::string path = directory.file("a\nb") + "/f";
+  const Net net = network(1);
+  std::vector<std::uint8_t> bytes(Net::Stream::state_bytes);
+  CHECK(error_of(net, bytes, path).empty());
+  CHECK(error_of(net, bytes, path, "0123456789abcdef") ==
+        directory.file("a\\x0ab/f") + ": tensor 'stream': found bytes of checksum " +
+            sma::detail::text_of_hash(std::as_bytes(std::span(bytes))) +
+            ", expected '0123456789abcdef' (is the file damaged?)");
+  bytes.pop_back();
+  CHECK(error_of(net, bytes, path).find("a\\x0ab/f: found ") != std::string::npos);
+  bytes.push_back(0);
+  bytes[7] = 0x7f;
+  CHECK(error_of(net, bytes, path) ==
+        directory.file("a\\x0ab/f") +
+            ": tensor 'stream': found a stream's state at time 9151314442816847872 that no "
+            "steps leave, expected what a stream has saved");
+  bytes[7] = 0;
+  int refused = 0;
+  // Whatever stands where elements are counted: each number of eight bytes in turn is below 0, and the largest.
+  for (std::size_t i = 8; i + 8 <= bytes.size(); i += 8)
+    for (const std::int64_t value : {std::int64_t{-3}, INT64_MIN, INT64_MAX}) {
+      auto forged = bytes;
+      std::memcpy(forged.data() + i, &value, sizeof value);
+      refused += error_of(net, forged, path).empty() ? 0 : 1;
+    }
+  CHECK(refused >= 3);
+}
+
+TEST_CASE("a state is sound where all that it is made of is") {
+  struct Part {
+    sma::Position last;
+    bool is_sound(sma::Position now) const { return last < now; }
+  };
+  struct Two {
+    std::tuple<sma::NoState, Part> parts;
+  };
+  struct Layers {
+    std::array<Two, 2> parts;
+  };
+  struct Residual {
+    Layers inner;
+  };
+  struct Tied {
+    Residual body;
+  };
+  struct Plain {
+    float parts[2];
+  };
+  Tied state{};
+  CHECK(sma::detail::is_sound(state, 1));
+  std::get<1>(state.body.inner.parts[1].parts).last = 1;
+  CHECK(!sma::detail::is_sound(state, 1));
+  CHECK(sma::detail::is_sound(state, 2));
+  CHECK(sma::detail::is_sound(Plain{}, 0));
 }
 
 TEST_CASE("several steps at once give the rows of all, of the last one, or none, and refuse other sizes") {

@@ -457,7 +457,8 @@ TEST_CASE("a checkpoint whose counters make no sense is refused, and nothing cha
     CHECK(std::equal(weights.begin(), weights.end(), other.parameters().begin()) == !message.empty());
     return message;
   };
-  CHECK(has(refused([](auto& s) { s.step = -1; }), path + ": found step -1, expected 0 or more"));
+  CHECK(has(refused([](auto& s) { s.step = -1; }),
+            path + ": tensor 'training.counters': found step -1, expected 0 to 2^53"));
   CHECK(has(refused([](auto& s) { s.elapsed_seconds = std::nan(""); }), "found nan seconds of training"));
   CHECK(has(refused([](auto& s) { s.elapsed_seconds = -1; }), "found -1 seconds of training"));
   for (const char* window : {"", "1 2 3", "1 2 nan 3 4 5 6 7", "x"})

@@ -35,8 +35,9 @@ void write_texts(Net& net, const std::vector<ShownText>& texts, const std::strin
     for (sma::Index layer = 0; layer < Net::trace_width; ++layer) {
       std::vector<double> confidences;
       for (std::size_t t = 0; t < texts[i].tokens.size(); ++t) {
-        const float c = trace[(static_cast<std::size_t>(begin) + t) * static_cast<std::size_t>(Net::trace_width) +
-                              static_cast<std::size_t>(layer)];
+        const float c =
+            trace[(static_cast<std::size_t>(begin) + t) * static_cast<std::size_t>(Net::trace_width) +
+                  static_cast<std::size_t>(layer)];
         confidences.push_back(std::round(1e4 * static_cast<double>(c)) / 1e4);
       }
       layers.push_back(confidences);
@@ -48,7 +49,8 @@ void write_texts(Net& net, const std::vector<ShownText>& texts, const std::strin
       const auto predicted = std::max_element(logits, logits + Net::output_width) - logits;
       (predicted == texts[i].targets[t] ? right : wrong).push_back(static_cast<int>(t));
     }
-    out.push_back({{"characters", texts[i].characters}, {"right", right}, {"wrong", wrong}, {"layers", layers}});
+    out.push_back(
+        {{"characters", texts[i].characters}, {"right", right}, {"wrong", wrong}, {"layers", layers}});
   }
   sma::write_file_atomically(path, nlohmann::ordered_json{{"texts", out}}.dump() + "\n");
 }

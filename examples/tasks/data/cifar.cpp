@@ -1,14 +1,10 @@
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sma/base/text.hpp>
-#include <sma/io/atomic_file.hpp>
-#include <system_error>
+#include <string>
 #include <tasks/data/cifar.hpp>
-#include <vector>
+#include <tasks/data/text.hpp>
 
 namespace tasks {
 
@@ -20,12 +16,7 @@ void append_cifar(const std::string& path, SequenceDataset<std::uint8_t>& out) {
   constexpr std::size_t kPixels = 1024;
   constexpr std::size_t kRecord = 1 + 3 * kPixels;
   const std::string name = sma::one_line(path);
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw sma::Error(name + ": cannot be read (" + std::generic_category().message(errno) +
-                     "), expected a CIFAR-10 binary batch");
-  const std::vector<char> content{std::istreambuf_iterator<char>(file), {}};
+  const std::string content = read_file(path, "a CIFAR-10 binary batch");
   const bool is_compressed = content.size() > 1 && content[0] == '\x1f' && content[1] == '\x8b';
   if (content.empty() || content.size() % kRecord != 0)
     throw sma::Error(name + ": found " + std::to_string(content.size()) + " bytes, expected a multiple of " +

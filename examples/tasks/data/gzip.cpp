@@ -6,6 +6,7 @@
 #include <memory>
 #include <sma/base/error.hpp>
 #include <sma/base/text.hpp>
+#include <string_view>
 #include <system_error>
 #include <tasks/data/gzip.hpp>
 #include <tasks/data/text.hpp>
@@ -30,10 +31,12 @@ std::vector<std::uint8_t> read_gzip(const std::string& path, const std::string& 
       const std::size_t block = std::min<std::size_t>(content.size() - size, 1U << 20);
       const int got = gzread(file.get(), content.data() + size, static_cast<unsigned>(block));
       int code = 0;
-      const char* reason = gzerror(file.get(), &code);
+      std::string_view reason = gzerror(file.get(), &code);
+      if (reason.starts_with(path + ": ")) reason.remove_prefix(path.size() + 2);
       if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-        throw sma::Error(sma::one_line(path) + ": unpacking failed after " + std::to_string(size) +
-                         " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : reason));
+        throw sma::Error(
+            sma::one_line(path) + ": unpacking failed after " + std::to_string(size) +
+            " bytes: " + (code == Z_BUF_ERROR ? "the file is cut short" : sma::one_line(reason)));
       if (got == 0) {
         content.resize(size);
         return content;

@@ -83,7 +83,7 @@ IdxPair read_idx_pair(const std::string& directory, const std::string& prefix) {
   if (pair.images.extents[0] != pair.labels.extents[0])
     throw sma::Error(sma::one_line(label_path) + ": found " + std::to_string(pair.labels.extents[0]) +
                      " labels, expected " + std::to_string(pair.images.extents[0]) +
-                     ", one for each image of " + image_path);
+                     ", one for each image of " + sma::one_line(image_path));
   for (std::size_t i = 0; i < pair.labels.values.size(); ++i)
     if (pair.labels.values[i] > 9)
       throw sma::Error(sma::one_line(label_path) + ": label " + std::to_string(i) + ": found " +
@@ -99,7 +99,7 @@ Splits<std::uint8_t> read_idx_pictures(const std::string& directory) {
   const auto test = read_idx_pair(directory, "t10k");
   if (idx_size(train.images) != idx_size(test.images))
     throw sma::Error(sma::one_line(test.image_path) + ": found images of " + idx_size(test.images) +
-                     ", expected " + idx_size(train.images) + " as in " + train.image_path);
+                     ", expected " + idx_size(train.images) + " as in " + sma::one_line(train.image_path));
   const std::size_t count = train.images.extents[0];
   const std::size_t kept = count - std::min<std::size_t>(5000, count / 6);
   append_idx(train.images, train.labels, 0, kept, out.train);

@@ -23,6 +23,11 @@ constexpr const char* kLayout =
     "curv_contour_length_14 with metadata/K.npy and imgs/K/sample_I.png, or MEGA's text form (input/, "
     "label/)";
 
+/// Whether a path below a folder is below it indeed.
+bool stays_inside(const fs::path& path) {
+  return path.is_relative() && std::find(path.begin(), path.end(), "..") == path.end();
+}
+
 /// metadata/*.npy in the order of their numbers.
 std::vector<fs::path> metadata_of(const fs::path& root) {
   std::vector<std::pair<long, fs::path>> files;
@@ -108,6 +113,8 @@ Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t s
       if (words.empty()) continue;
       if (words.size() < 4) file.fail(excerpt(line), "folder, file, number and label");
       if (words[3] != "0" && words[3] != "1") file.fail("label " + excerpt(words[3]), "0 or 1");
+      for (const std::string_view word : {words[0], words[1]})
+        if (!stays_inside(word)) file.fail(excerpt(word), "a path inside the data set");
       const GreyPicture picture = read_png((root / words[0] / words[1]).string());
       if (picture.width != side || picture.height != side)
         file.fail("a picture of " + std::to_string(picture.width) + " x " + std::to_string(picture.height) +

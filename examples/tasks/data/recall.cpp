@@ -24,8 +24,9 @@ std::vector<std::string> RecallText::characters() const {
   std::vector<std::string> out;
   for (const std::int32_t token : tokens) {
     const std::int32_t of_marks = token - 1 - small;
-    out.push_back(of_marks < 0 ? std::string(1, static_cast<char>('a' + token - 1))
-                               : static_cast<char>('A' + of_marks / numbers) + std::to_string(1 + of_marks % numbers));
+    out.push_back(of_marks < 0
+                      ? std::string(1, static_cast<char>('a' + token - 1))
+                      : static_cast<char>('A' + of_marks / numbers) + std::to_string(1 + of_marks % numbers));
   }
   return out;
 }

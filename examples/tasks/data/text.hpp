@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -75,6 +76,19 @@ inline std::ifstream open_file(const std::string& path, const std::string& expec
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("cannot be read (" + std::generic_category().message(errno) + ")");
   return file;
+}
+
+/// The whole content of a file. Throws `sma::Error` as `open_file` does, and when reading fails.
+inline std::string read_file(const std::string& path, const std::string& expected) {
+  std::ifstream file = open_file(path, expected);
+  std::string content;
+  std::array<char, 1U << 16> block{};
+  while (file.read(block.data(), block.size()), file.gcount() > 0)
+    content.append(block.data(), static_cast<std::size_t>(file.gcount()));
+  if (file.bad())
+    throw sma::Error(sma::one_line(path) + ": reading failed after " + std::to_string(content.size()) +
+                     " bytes, expected " + expected);
+  return content;
 }
 
 /// A text file, line by line, without line ends (\n or \r\n) and without a byte order mark at its start; its last line may lack the

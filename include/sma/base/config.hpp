@@ -50,6 +50,8 @@ SMA_HD constexpr bool same_number(T a, T b) {
 
 /// A row's original time step within its sequence, from 0. Streams go on for longer than 32 bits count.
 using Position = std::int64_t;
+/// Streams are read from files up to here, where no sum or difference of two times overflows.
+inline constexpr Position latest_position = Position{1} << 61;
 
 /// A discrete input symbol (byte, word piece, operator).
 using Token = std::int32_t;

@@ -11,6 +11,7 @@
 #include <sma/network/checks.hpp>
 #include <span>
 #include <string>
+#include <tuple>
 #include <type_traits>
 
 namespace sma {
@@ -44,6 +45,21 @@ void refuse_stream() {
     static_assert(
         does_not_stream<Part>,
         "sma::Network::step(stream, x, y) requires every module to stream: causal, with a bounded state");
+}
+
+/// Whether steps before time `now` may have left a state: as a module's `Stream` says of itself, and all that it is made of.
+template <class Stream>
+bool is_sound(const Stream& stream, Position now) {
+  if constexpr (requires { stream.is_sound(now); })
+    return stream.is_sound(now);
+  else if constexpr (requires { std::tuple_size<decltype(Stream::parts)>::value; })
+    return std::apply([now](const auto&... part) { return (is_sound(part, now) && ...); }, stream.parts);
+  else if constexpr (requires { stream.inner; })
+    return is_sound(stream.inner, now);
+  else if constexpr (requires { stream.body; })
+    return is_sound(stream.body, now);
+  else
+    return true;
 }
 
 }  // namespace detail
@@ -90,12 +106,20 @@ class NetworkStream {
     std::memcpy(to.data(), &state_->time, sizeof(Position));
     std::memcpy(to.data() + sizeof(Position), &state_->modules, sizeof(state_->modules));
   }
-  /// Goes on from what `save` wrote.
+  /// Goes on from what `save` wrote. Throws `Error`, and is reset, where no steps leave such a state: where modules would reach outside
+  /// of their memory. Other changes in the bytes are not seen.
   void restore(std::span<const std::byte, state_bytes> from) {
     reset();
     std::memcpy(&state_->time, from.data(), sizeof(Position));
     std::memcpy(static_cast<void*>(&state_->modules), from.data() + sizeof(Position),
                 sizeof(state_->modules));
+    const Position time = state_->time;
+    if (std::clamp(time, -latest_position, latest_position) == time &&
+        detail::is_sound(state_->modules, time))
+      return;
+    reset();
+    throw Error("found a stream's state at time " + std::to_string(time) +
+                " that no steps leave, expected what a stream has saved");
   }
 
  private:

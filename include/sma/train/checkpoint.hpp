@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -60,6 +63,8 @@ inline constexpr const char* kFirstMoment = "optimizer.first_moment.";
 inline constexpr const char* kSecondMoment = "optimizer.second_moment.";
 inline constexpr const char* kTrainingCounters = "training.counters";  // step, epoch, index, seed
 inline constexpr const char* kTrainingNumbers = "training.numbers";    // best, elapsed seconds
+
+inline constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;  // what a double counts to
 
 inline std::vector<std::int64_t> shape_of(const TensorEntry& entry) {
   return {entry.shape.begin(), entry.shape.end()};
@@ -165,6 +170,11 @@ template <class S>
   read_entries(file, kFirstMoment, host.parameter_entries, moments.first.data());
   read_entries(file, kSecondMoment, host.parameter_entries, moments.second.data());
   file.read_into(kTrainingCounters, counters, {4});
+  constexpr std::array<const char*, 3> counted{"step", "epoch", "index"};
+  for (std::size_t i = 0; i < counted.size(); ++i)
+    if (counters[i] < 0 || counters[i] > kMostSteps)
+      throw Error(one_line(file.path()) + ": tensor '" + kTrainingCounters + "': found " + counted[i] + " " +
+                  std::to_string(counters[i]) + ", expected 0 to 2^53");
   file.read_into(kTrainingNumbers, numbers, {2});
   read_weights(file, host);
   TrainingState state{counters[0], counters[1], counters[2], counters[3], numbers[0], numbers[1]};

@@ -154,7 +154,8 @@ class Trainer : detail::TrainerCore {
       if (counted == 0) continue;
       net_.settings().step = static_cast<std::uint64_t>(state_.step * options_.accumulation + a);
       net_.settings().progress = fraction;
-      net_.settings().auxiliary = fraction < options_.auxiliary_from ? AuxiliaryWeights{} : options_.auxiliary;
+      net_.settings().auxiliary =
+          fraction < options_.auxiliary_from ? AuxiliaryWeights{} : options_.auxiliary;
       const double scale = 1.0 / static_cast<double>(counted * options_.accumulation);
       const LossSum sum = explained(
           where, [&] { return net_.accumulate(x_, std::span<const std::int32_t>(targets_), loss_, scale); });

@@ -129,8 +129,6 @@ class TrainerCore {
 
   /// Throws when a checkpoint is not of this run.
   [[gnu::cold]] void check_resumable(const std::string& path, const TrainingState& found) {
-    if (found.step < 0)
-      throw Error(one_line(path) + ": found step " + std::to_string(found.step) + ", expected 0 or more");
     if (!(found.elapsed_seconds >= 0 && std::isfinite(found.elapsed_seconds)))
       throw Error(one_line(path) + ": found " + number_text(found.elapsed_seconds) +
                   " seconds of training, expected a finite number, 0 or more");

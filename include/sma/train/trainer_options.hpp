@@ -47,7 +47,8 @@ struct TrainerOptions {
   double clip = 1.0;       // of the gradient's norm; 0: off
   AdamOptions adam{};
   AuxiliaryWeights auxiliary{};
-  double auxiliary_from = 0;  // fraction of training from which auxiliary losses count: first the task, then a budget
+  double auxiliary_from =
+      0;  // fraction of training from which auxiliary losses count: first the task, then a budget
   std::uint64_t seed = 1;
   Measure measure = Measure::accuracy;  // which checkpoint is the best, what the progress line says
   Index evaluate_every = 500;           // updates; 0: only at the end

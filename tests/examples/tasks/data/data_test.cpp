@@ -436,6 +436,33 @@ TEST_CASE("CIFAR-10 batches become grey pictures") {
   CHECK(says(message_of([&] { tasks::read_cifar(d.path()); }), {"record 0", "found label 10"}));
 }
 
+TEST_CASE("a folder where a file should be is said, and so is a name with a line's end") {
+  const Directory d;
+  for (int b = 1; b <= 5; ++b) d.write("data_batch_" + std::to_string(b) + ".bin", std::string(3073, '\3'));
+  std::filesystem::create_directories(d.path("test_batch.bin"));
+  CHECK(says(message_of([&] { tasks::read_cifar(d.path()); }),
+             {"test_batch.bin: found a directory", "expected a CIFAR-10 binary batch"}));
+
+  const Directory parent;
+  std::filesystem::create_directories(parent.path("a\nb"));
+  const std::string root = parent.path("a\nb");
+  const auto message = [&] { return message_of([&] { tasks::read_idx_pictures(root); }); };
+  std::filesystem::create_directories(root + "/train-images-idx3-ubyte");
+  files::put(root + "/train-labels-idx1-ubyte", idx_bytes({24}));
+  CHECK(says(message(), {"a\\x0ab/train-images-idx3-ubyte: found a directory", "expected an IDX file"}));
+  std::filesystem::remove(root + "/train-images-idx3-ubyte");
+  files::put(root + "/train-images-idx3-ubyte", idx_bytes({23, 2, 3}));
+  CHECK(says(message(), {"found 24 labels", "each image of " + parent.path("a\\x0ab/train-images")}));
+  files::put(root + "/train-labels-idx1-ubyte", idx_bytes({23}));
+  files::put(root + "/t10k-images-idx3-ubyte", idx_bytes({1, 3, 3}));
+  files::put(root + "/t10k-labels-idx1-ubyte", idx_bytes({1}));
+  CHECK(says(message(), {"found images of 3 x 3", "as in " + parent.path("a\\x0ab/train-images")}));
+  const std::string bad_block("\x1f\x8b\x08\0\0\0\0\0\0\3\7", 11);
+  files::put(root + "/t10k-images-idx3-ubyte", bad_block);
+  CHECK(says(message(),
+             {"a\\x0ab/t10k-images-idx3-ubyte: unpacking failed after 0 bytes: invalid block type"}));
+}
+
 TEST_CASE("MEGA's text form reads, and a bad line is named") {
   const Directory d;
   for (const char* split : {"train", "valid", "test"}) {
@@ -624,6 +651,9 @@ TEST_CASE("what is wrong with paths is said") {
   };
   CHECK(says(with_line("imgs/0 sample_0.png 1"), {"metadata/1.npy:1", "folder, file, number and label"}));
   CHECK(says(with_line("imgs/0 sample_0.png 1 2"), {"metadata/1.npy:1", "label '2'", "0 or 1"}));
+  for (const std::string line : {"../0 sample_0.png 1 1", "imgs/0 ../../x.png 1 1", "/imgs sample_0.png 1 1"})
+    CHECK(says(with_line(line), {"metadata/1.npy:1", "expected a path inside the data set"}));
+  CHECK(says(with_line("imgs/0 /dev/zero 1 1"), {"found '/dev/zero', expected a path inside the data set"}));
   CHECK(says(with_line("imgs/0 sample_77.png 1 1"), {"sample_77.png", "expected a PNG file"}));
   d.write("imgs/0/text.png", "not a picture");
   CHECK(says(with_line("imgs/0 text.png 1 1"), {"text.png", "expected a PNG file"}));
