@@ -41,7 +41,7 @@ struct Options {
 class Source {
  public:
   explicit Source(const std::string& path) : path_(path) {
-    if (path_ != "-") samples_ = tasks::read_wav(path_);
+    if (path_ != "-") samples_ = tasks::read_wav(path_, 16000, "a WAV file of 16 kHz, mono, 16 bit");
   }
   bool next(std::array<std::int16_t, kBlock>& block) {
     if (path_ == "-") return std::fread(block.data(), sizeof(block[0]), kBlock, stdin) == kBlock;
@@ -108,7 +108,8 @@ void listen(const Options& o) {
   Net net(sma::Seed{1});
   sma::load_weights(net, o.weights);
   const auto file = sma::SafetensorsFile::open(o.weights);
-  const tasks::Standardisation standardise{number(file, "input mean"), number(file, "input deviation")};
+  const tasks::Standardisation standardise{number(file, "recipe.input mean"),
+                                           number(file, "recipe.input deviation")};
 
   struct Listener {
     typename Net::Stream stream;
@@ -146,7 +147,7 @@ void listen(const Options& o) {
         sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
       if (loudness > o.loudness && 1 / sum > o.threshold && time >= quiet_until) {
         std::printf("%8.2f s  %-5s  %.0f %%\n", static_cast<double>(time + kBlock - kSecond / 2) / kSecond,
-                    tasks::kSpeechWords[best], 100 / sum);
+                    tasks::kSpokenWords[best], 100 / sum);
         std::fflush(stdout);
         quiet_until = time + 3 * kSecond / 4;
       }

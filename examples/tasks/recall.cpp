@@ -11,7 +11,7 @@ namespace {
 struct Layer : tasks::paper::Layer {
   static constexpr sma::Index width = 32, query_width = 24, hidden_width = 64, truncation = 0;
   static constexpr bool causal = true, prenorm = true;
-  using span = seqboat::Window<128>;
+  using span = seqboat::Window<64>;
   using position = seqboat::RotaryPosition;
 };
 
@@ -30,8 +30,8 @@ struct Task {
             .batch = 32,
             .schedule = {.peak = 0.004, .warmup = 100},
             .adam = {.weight_decay = 0.01},
-            .auxiliary = {.budget = 0.01, .budget_target = 0.15},
-            .auxiliary_from = 0.5,
+            .auxiliary = {.budget = 0.01, .budget_target = 0.4},
+            .auxiliary_from = 0.4,
             .evaluate_every = 200,
             .ignored_target = tasks::RecallText::none};
   }

@@ -49,6 +49,10 @@ struct PixelModel : seqboat::ClassifierDefaults {
 struct FrameModel : PixelModel {
   static constexpr Index input_width = 3;
 };
+struct CausalModel : seqboat::ClassifierDefaults {
+  using layer = CausalLayer;
+  static constexpr Index layers = 2, classes = 3, classifier_width = 5;
+};
 struct TextModel : seqboat::LanguageModelDefaults {
   using layer = CausalLayer;
   static constexpr Index layers = 2, vocabulary = 7;
@@ -92,6 +96,28 @@ TEST_CASE("a model of a batch is that of its sequences one by one") {
     laws::check_batch_is_its_sequences<Pairs, Backend>(lengths, 2);
   for (const auto& lengths : laws::shapes_of<Text>())
     laws::check_batch_is_its_sequences<Text, Backend>(lengths, 3);
+}
+
+TEST_CASE("a running classifier's last row is the classifier's, of the same parameters, and it streams") {
+  using Whole = seqboat::Classifier<CausalModel>;
+  using Running = seqboat::RunningClassifier<CausalModel>;
+  static_assert(sma::is_streamable<Running>());
+  sma::Network<Whole, Backend> whole(sma::Seed{1});
+  sma::Network<Running, Backend> running(sma::Seed{2});
+  laws::randomize(whole, 3);
+  const auto entries = [](auto& net) {
+    return sma::parameter_entries<typename std::decay_t<decltype(net)>::description>();
+  };
+  REQUIRE(entries(whole).size() == entries(running).size());
+  for (std::size_t i = 0; i < entries(whole).size(); ++i)
+    CHECK(entries(whole)[i].name == entries(running)[i].name);
+  running.set_parameters(whole.parameters());
+  const auto x = laws::random_input<decltype(whole)>({40}, 4);
+  const auto expected = laws::values_of(whole.infer(x));
+  const auto rows = laws::values_of(running.infer(x));
+  REQUIRE(rows.size() == 40 * 3);
+  for (std::size_t c = 0; c < 3; ++c) CHECK(rows[39 * 3 + c] == doctest::Approx(expected[c]).epsilon(1e-12));
+  laws::check_stream_is_whole<Running, Backend>(60, 5);
 }
 
 TEST_CASE("a classifier of pairs reads second, first, product and difference of its documents") {

@@ -16,7 +16,7 @@ import zlib
 
 # Published, in millions (SeqBoat's appendix).
 PARAMETERS = {"lra_listops": 0.41, "lra_text": 0.63, "lra_retrieval": 1.06, "lra_image": 1.81, "lra_pathfinder": 0.89, "lra_pathx": 1.08,
-              "enwik8": 39.1, "speech_commands": 0.30}
+              "enwik8": 39.1, "speech_commands": 0.30, "recall": 0}  # 0: not of the paper
 # Of the updates: what is enough where sequences are long.
 STEPS = {"lra_pathx": ("1", "1")}
 # What --data gets of the folder, where it is not all of it.
@@ -131,13 +131,16 @@ def check(directory, task):
     described = run(program, "--preset", "paper", "--describe")
     found = int(re.search(r"^\(network\) .*? > \d+ +([\d,]+)", described, re.MULTILINE)[1].replace(",", ""))
     expected = PARAMETERS[task] * 1e6
-    if abs(found - expected) > 0.02 * expected:
+    if expected > 0 and abs(found - expected) > 0.02 * expected:
         raise Failure(f"{task}: found {found} parameters, expected {expected:.0f} within 2 %")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        globals()[task](folder)
+        data = ["--generate"]
+        if task in globals():
+            globals()[task](folder)
+            data = ["--data", str(folder / DATA.get(task, ""))]
         steps, batch = STEPS.get(task, ("2", "2"))
-        said = run(program, "--data", str(folder / DATA.get(task, "")), "--preset", "small", "--steps", steps, "--batch", batch, "--threads", "2",
+        said = run(program, *data, "--preset", "small", "--steps", steps, "--batch", batch, "--threads", "2",
                    "--quiet", "--save", str(folder / "run"), "--log", str(folder / "log.jsonl"))
         if not re.search(RESULT.get(task, r"^test accuracy [\d.]+ %"), said, re.MULTILINE):
             raise Failure(f"{task}: found '{said}', expected the test's result")
