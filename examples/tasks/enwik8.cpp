@@ -42,16 +42,11 @@ struct Task {
     return {tasks::read_bytes(line.data), line.seed, {.length = segment, .context = segment}};
   }
 
-  /// Context is carried over the whole test part by streams where a step is cheap. A large network's step waits for all of its weights:
-  /// there segments are evaluated as in validation.
+  /// Context is carried over the whole test part by streams.
   template <class Trainer, class Net>
-  static sma::Evaluation test(Trainer& trainer, const Net& net, const Data& data,
-                              const tasks::CommandLine& line) {
-    if constexpr (Net::parameter_count > 4'000'000)
-      return trainer.evaluate(sma::Split::test, line.evaluate_limit);
-    else
-      return tasks::evaluate_streamed(net, data.text(), data.text().part(sma::Split::test), line.threads,
-                                      static_cast<std::size_t>(line.evaluate_limit) * data.segments().length);
+  static sma::Evaluation test(Trainer&, const Net& net, const Data& data, const tasks::CommandLine& line) {
+    return tasks::evaluate_streamed(net, data.text(), data.text().part(sma::Split::test), line.threads,
+                                    static_cast<std::size_t>(line.evaluate_limit) * data.segments().length);
   }
 };
 

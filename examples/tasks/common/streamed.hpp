@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,26 +22,39 @@ struct Runs {
 };
 
 /// Loss and accuracy of a byte model, y (256 logits a step), over the first `most` bytes of a part of a text (0: all), its context
-/// carried from step to step. The bytes are cut into runs of runs.length, a stream each, so that threads share the work and the result
+/// carried in streams. The bytes are cut into runs of runs.length, a stream each, so that threads share the work and the result
 /// depends on none; a run reads up to runs.ahead bytes of the part before its own, so that each byte is predicted from all bytes of the
 /// part before it or from more than runs.ahead of them. Activation is not measured.
 template <class Net>
 sma::Evaluation evaluate_streamed(const Net& net, const ByteText& text, ByteText::Part part,
                                   sma::Index threads, std::size_t most = 0, const Runs& runs = {}) {
   if (most > 0) part.end = std::min(part.end, part.begin + most);
+  constexpr std::size_t kChunk = 1024;
+  using Scalar = typename Net::Scalar;
   const auto loss_of_run = [&](std::size_t begin) {
     auto stream = net.stream();
-    std::array<typename Net::Scalar, Net::output_width> logits;
+    std::vector<sma::Token> tokens;
+    std::vector<std::int32_t> targets;
+    std::vector<Scalar> logits;
     sma::LossSum sum;
     const std::size_t end = std::min(begin + runs.length, part.end);
-    for (std::size_t at = std::max(begin, part.begin + runs.ahead) - runs.ahead; at < end; ++at) {
-      net.step(stream, std::array<sma::Token, 1>{text.before(at)}, logits);
-      if (at < begin) continue;
-      const sma::Output<typename Net::Scalar, Net::output_width> y({logits.data(), 1});
-      const sma::LossSum byte = sma::CrossEntropy::evaluate(y, std::array<std::int32_t, 1>{text.bytes()[at]});
-      sum.loss += byte.loss;
-      sum.correct += byte.correct;
-      sum.counted += 1;
+    for (std::size_t at = std::max(begin, part.begin + runs.ahead) - runs.ahead; at < end;) {
+      const bool predicts = at >= begin;
+      const std::size_t stop = std::min(at + kChunk, predicts ? end : begin);
+      tokens.clear();
+      targets.clear();
+      for (; at < stop; ++at) {
+        tokens.push_back(text.before(at));
+        targets.push_back(text.bytes()[at]);
+      }
+      logits.resize(predicts ? tokens.size() * Net::output_width : 0);
+      net.steps(stream, tokens, logits);
+      if (!predicts) continue;
+      const sma::Output<Scalar, Net::output_width> y({logits.data(), static_cast<sma::Index>(tokens.size())});
+      const sma::LossSum chunk = sma::CrossEntropy::evaluate(y, targets);
+      sum.loss += chunk.loss;
+      sum.correct += chunk.correct;
+      sum.counted += chunk.counted;
     }
     return sum;
   };

@@ -18,6 +18,8 @@ struct CumulativeMean {
   struct Stream {
     compute_of<S> sum[static_cast<std::size_t>(Width)];
     Index steps;
+
+    [[nodiscard]] bool is_sound(Position) const { return steps >= 0 && steps <= latest_position; }
   };
 
   template <class C, class S>
