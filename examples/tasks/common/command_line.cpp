@@ -94,6 +94,11 @@ void describe(CLI::App& app, CommandLine& line, const About& about) {
                "print the preset's model, part by part, and do nothing else: shapes, parameters, operations "
                "a row, what is kept");
   if (!activations.empty()) app.add_option("--activations", line.activations, activations)->transform(path());
+  app.add_option("--statistics", line.statistics,
+                 "at the end, write how often each layer's attention ran and how far its memory reached, in "
+                 "up to 200 test examples, "
+                 "to this JSON file")
+      ->transform(path());
 }
 
 /// Throws for a command line whose options are well but do not fit together.

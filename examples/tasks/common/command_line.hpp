@@ -33,6 +33,7 @@ struct CommandLine {
   std::string log;
   bool quiet = false;
   std::string activations;
+  std::string statistics;
   bool describe = false;
 
   /// What a preset says, changed by what the user said.
@@ -91,7 +92,8 @@ std::string test_line(const sma::Evaluation& test, sma::Measure measure);
 template <class Optimizer, class Net, class Data, class Test>
 [[gnu::cold]] void train_and_test(Net& net, Data& data, const CommandLine& line, sma::TrainerOptions options,
                                   const Test& test) {
-  if (!line.activations.empty()) check_writable(line.activations);
+  for (const std::string& path : {line.activations, line.statistics})
+    if (!path.empty()) check_writable(path);
   const bool saves = !options.directory.empty();
   if (saves) options.facts = {{"preset", line.preset}, {"data", data.fingerprint()}};
   if constexpr (requires { data.convert().deviation; })

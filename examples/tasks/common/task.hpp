@@ -5,6 +5,7 @@
 #include <tasks/common/command_line.hpp>
 #include <tasks/common/paper.hpp>
 #include <tasks/common/small_models.hpp>
+#include <tasks/common/statistics.hpp>
 #include <tasks/common/training_data.hpp>
 
 /// A task is one file, tasks/NAME.cpp, and the program NAME. Beside `tasks::about_task` it says:
@@ -50,6 +51,7 @@ void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
       return trainer.evaluate(sma::Split::test);
   };
   train_and_test<typename OptimizerOf<Task, Net>::type>(net, data, line, line.apply(std::move(recipe)), test);
+  if (!line.statistics.empty()) write_statistics<Model>(net, data, line.statistics);
   if constexpr (requires { Task::finish(net, data, line); }) Task::finish(net, data, line);
 }
 
