@@ -7,7 +7,7 @@
 
 namespace {
 
-/// Two layers whose memory holds 24 of the 256 steps: a router that opens at noise forgets the facts.
+/// Its memory holds 64 of the 192 steps: a router that opens at noise forgets the marks.
 struct Layer : tasks::paper::Layer {
   static constexpr sma::Index width = 32, query_width = 24, hidden_width = 64, truncation = 0;
   static constexpr bool causal = true, prenorm = true;
