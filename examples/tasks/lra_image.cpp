@@ -44,7 +44,7 @@ struct Task {
     return o;
   }
 
-  using Data = tasks::TrainingData<std::uint8_t, float, tasks::Normalisation>;
+  using Data = tasks::TrainingData<std::uint8_t, tasks::Real, tasks::Normalisation>;
   /// Says what the directory holds and reads it.
   static Data data(const tasks::CommandLine& line) {
     const std::filesystem::path root(line.data);

@@ -32,7 +32,7 @@ struct Task {
     return o;
   }
 
-  using Data = tasks::TrainingData<std::int16_t, float, tasks::Standardisation>;
+  using Data = tasks::TrainingData<std::int16_t, tasks::Real, tasks::Standardisation>;
   static Data data(const tasks::CommandLine& line) {
     tasks::SpokenWords words = tasks::read_speech_commands(line.data);
     if (words.left_out > 0)

@@ -18,7 +18,8 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
   std::vector<std::int32_t> labels;
   const sma::Index count = std::min(pictures, data.size(sma::Split::test));
   for (sma::Index i = 0; i < count; ++i) data.example(sma::Split::test, i, x, labels);
-  std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
+  std::vector<typename Net::Compute> trace(
+      static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
   const auto y = net.infer(x, trace);
   const sma::Sequences s = x.sequences();
 
@@ -30,7 +31,7 @@ void write_activations(Net& net, Data& data, const std::string& path, sma::Index
     for (sma::Index layer = 0; layer < Net::trace_width; ++layer) {
       std::vector<double> confidences;
       for (sma::Index t = s.begin(i); t < s.end(i); ++t) {
-        const float c = trace[static_cast<std::size_t>(t * Net::trace_width + layer)];
+        const auto c = trace[static_cast<std::size_t>(t * Net::trace_width + layer)];
         confidences.push_back(std::round(1e4 * static_cast<double>(c)) / 1e4);
       }
       layers.push_back(confidences);

@@ -16,7 +16,7 @@ struct PathTask {
   using Network = seqboat::Classifier<Model>;
   static constexpr double length = Side * Side;
 
-  using Data = TrainingData<std::uint8_t, float, Normalisation, 1, PathPictures>;
+  using Data = TrainingData<std::uint8_t, Real, Normalisation, 1, PathPictures>;
   static Data data(const CommandLine& line) {
     return {line.generate ? generate_pathfinder(Side, line.seed) : read(line.data),
             line.seed,

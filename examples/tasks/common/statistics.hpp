@@ -71,7 +71,7 @@ void write_statistics(Net& net, Data& data, const std::string& path, sma::Index 
     sma::Batch<typename Net::Element, Net::input_width> x;
     std::vector<std::int32_t> targets;
     data.example(sma::Split::test, i, x, targets);
-    std::vector<float> trace(static_cast<std::size_t>(x.rows() * kLayers));
+    std::vector<typename Net::Compute> trace(static_cast<std::size_t>(x.rows() * kLayers));
     net.infer(x, trace);
     const sma::Sequences s = x.sequences();
     for (sma::Index q = 0; q < s.count; ++q) {

@@ -40,7 +40,7 @@ struct OptimizerOf<Task, Net> {
 
 template <class Task, class Model>
 void run_preset(const CommandLine& line, sma::TrainerOptions recipe) {
-  using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<float>>;
+  using Net = sma::Network<typename Task::template Network<Model>, sma::Eigen<Real>>;
   if (line.describe) return print_description<Net>(Task::length / static_cast<double>(Net::input_width));
   auto data = Task::data(line);
   Net net(sma::Seed{line.seed}, {.threads = line.threads});

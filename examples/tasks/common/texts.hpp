@@ -24,7 +24,8 @@ template <class Net>
 void write_texts(Net& net, const std::vector<ShownText>& texts, const std::string& path) {
   sma::Batch<sma::Token, 1> x;
   for (const ShownText& text : texts) x.append(text.tokens);
-  std::vector<float> trace(static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
+  std::vector<typename Net::Compute> trace(
+      static_cast<std::size_t>(x.rows() * Net::trace_width));  // (rows, layers)
   const auto y = net.infer(x, trace);
   const sma::Sequences s = x.sequences();
 
@@ -35,7 +36,7 @@ void write_texts(Net& net, const std::vector<ShownText>& texts, const std::strin
     for (sma::Index layer = 0; layer < Net::trace_width; ++layer) {
       std::vector<double> confidences;
       for (std::size_t t = 0; t < texts[i].tokens.size(); ++t) {
-        const float c =
+        const auto c =
             trace[(static_cast<std::size_t>(begin) + t) * static_cast<std::size_t>(Net::trace_width) +
                   static_cast<std::size_t>(layer)];
         confidences.push_back(std::round(1e4 * static_cast<double>(c)) / 1e4);

@@ -8,7 +8,14 @@
 #include <utility>
 #include <vector>
 
+#if !defined(SEQBOAT_TASKS_REAL)
+#define SEQBOAT_TASKS_REAL float
+#endif
+
 namespace tasks {
+
+/// What the trainers compute in: float, or double where they are built with SEQBOAT_TASKS_REAL=double.
+using Real = SEQBOAT_TASKS_REAL;
 
 /// A split data set as `sma::Trainer` wants it: shuffled training examples, evaluation examples by number. `Convert` turns a
 /// stored value into a network input element. An example is `Sequences` of them, one after another, with the first one's label.
