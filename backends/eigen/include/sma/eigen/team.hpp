@@ -222,7 +222,7 @@ class Team {
   }
 
   /// Returns, in every lane, when all lanes are here. Throws Error, in every lane, when they bring different counts of numbers.
-  void meet(Index lane, Index numbers) {
+  SMA_NOINLINE void meet(Index lane, Index numbers) {
     const std::size_t turn = lane_at(lane).meetings++ % 2;
     lane_at(lane).numbers[turn] = numbers;
     lane_at(lane).fiber.suspend();
