@@ -188,7 +188,7 @@ class NetworkStream {
         };
         if (!block()) [[unlikely]]
           lose(state, count, block);
-        state.time += static_cast<Position>(count);
+        state.time += count;
       }
     }
   }
@@ -211,7 +211,7 @@ class NetworkStream {
     auto* positions = ctx.template scratch<Position>(rows);
     auto* ids = ctx.template scratch<std::int32_t>(rows);
     for (Index i = 0; i < rows; ++i) {
-      positions[i] = state.time + static_cast<Position>(i);
+      positions[i] = state.time + i;
       ids[i] = static_cast<std::int32_t>(i);
     }
     const std::int32_t offsets[2] = {0, static_cast<std::int32_t>(rows)};

@@ -224,7 +224,7 @@ class Pack {
   }
 
  private:
-  Register<T> at_[registers];
+  Register<T> at_[array_bound<registers>];
 };
 
 }  // namespace eigen
