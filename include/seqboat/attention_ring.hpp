@@ -28,15 +28,15 @@ struct AttentionRing {
     positions[slot] = position;
   }
 
-  /// Whether steps before time `now` may have left this: the positions listed increase.
-  [[nodiscard]] bool is_sound(sma::Position now) const {
+  /// Whether steps may have left this: the positions listed increase. They need not be the stream's times: a module may have moved them.
+  [[nodiscard]] bool is_sound(sma::Position) const {
     if (steps < 0 || steps > sma::latest_position) return false;
     sma::Position last = -sma::latest_position - 1;
     for (Index n = steps - std::min<Index>(steps, slots); n < steps; ++n) {
       if (positions[n % slots] <= last) return false;
       last = positions[n % slots];
     }
-    return last < now;
+    return true;
   }
 
   /// Elements that the next one sees beside itself.

@@ -117,9 +117,9 @@ TEST_CASE_TEMPLATE("the lanes of many registers are summed in order, with the ro
   for (Index r = 0; r < kWidth; ++r) {
     V one = each[r];
     sma::eigen::sum_lanes<T>(one);
-    for (Index l = 0; l < kWidth; ++l) CHECK(one[l] == sums[0][r]);
+    for (Index l = 0; l < kWidth; ++l) CHECK(T(one[l]) == T(sums[0][r]));
     const T* first = numbers.data() + r * kWidth;
-    CHECK(one[0] == doctest::Approx(std::accumulate(first, first + kWidth, T(0))).epsilon(1e-5));
+    CHECK(T(one[0]) == doctest::Approx(std::accumulate(first, first + kWidth, T(0))).epsilon(1e-5));
   }
 }
 
