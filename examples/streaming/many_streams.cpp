@@ -9,7 +9,7 @@
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/checkpoint.hpp>
-#include <streaming/program.hpp>
+#include <tasks/common/program.hpp>
 #include <tasks/common/small_models.hpp>
 #include <tasks/common/whole.hpp>
 #include <thread>
@@ -83,5 +83,5 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", o.seconds, "how long to measure")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
-  return streaming::run(app, argc, argv, [&] { measure(o); });
+  return tasks::run_program(app, argc, argv, [&] { measure(o); });
 }

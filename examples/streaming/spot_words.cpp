@@ -17,7 +17,7 @@
 #include <sma/io/safetensors.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/checkpoint.hpp>
-#include <streaming/program.hpp>
+#include <tasks/common/program.hpp>
 #include <tasks/common/small_models.hpp>
 #include <tasks/data/speech_commands.hpp>
 #include <tasks/data/wav.hpp>
@@ -178,5 +178,5 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--loudness", o.loudness, "seconds below this are silence, dB of full scale")
       ->capture_default_str();
-  return streaming::run(app, argc, argv, [&] { listen(o); });
+  return tasks::run_program(app, argc, argv, [&] { listen(o); });
 }

@@ -7,16 +7,16 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <numeric>
 #include <seqboat/seqboat.hpp>
 #include <sma/eigen.hpp>
 #include <sma/sma.hpp>
 #include <sma/train/checkpoint.hpp>
 #include <sma/train/stream_file.hpp>
-#include <streaming/program.hpp>
+#include <tasks/common/program.hpp>
 #include <tasks/common/small_models.hpp>
 #include <tasks/data/dataset.hpp>
+#include <tasks/data/text.hpp>
 #include <vector>
 
 namespace {
@@ -51,20 +51,12 @@ std::size_t draw(const std::array<float, 256>& logits, const Options& o, tasks::
   return order[kept - 1];
 }
 
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file.good() && !file.eof()) throw sma::Error(path + ": cannot be read");
-  if (!file.is_open()) throw sma::Error(path + ": cannot be opened");
-  return text;
-}
-
 void write(const Options& o) {
   Net net(sma::Seed{1});
   sma::load_weights(net, o.weights);
   auto stream = net.stream();
   if (!o.state.empty()) sma::load_stream(net, stream, o.state);
-  std::string prompt = o.prompt_file.empty() ? o.prompt : contents(o.prompt_file);
+  std::string prompt = o.prompt_file.empty() ? o.prompt : tasks::read_file(o.prompt_file, "a text");
   if (prompt.empty()) prompt = "\n";  // there is always a byte before the first
   std::fwrite(prompt.data(), 1, prompt.size(), stdout);
 
@@ -101,5 +93,5 @@ int main(int argc, char** argv) {
   app.add_option("--seed", o.seed, "of the draws")->capture_default_str();
   app.add_option("--state", o.state, "go on from a state that --save-state wrote");
   app.add_option("--save-state", o.save_state, "write the stream's state to this file in the end");
-  return streaming::run(app, argc, argv, [&] { write(o); });
+  return tasks::run_program(app, argc, argv, [&] { write(o); });
 }

@@ -95,12 +95,15 @@ template <class Optimizer, class Net, class Data, class Test>
   for (const std::string& path : {line.activations, line.statistics})
     if (!path.empty()) check_writable(path);
   const bool saves = !options.directory.empty();
-  if (saves) options.facts = {{"preset", line.preset}, {"data", data.fingerprint()}};
-  if constexpr (requires { data.convert().deviation; })
-    if (saves) {  // a program that reads the weights prepares its input with them
+  if (saves) {
+    options.facts = {{"preset", line.preset}, {"data", data.fingerprint()}};
+    if constexpr (requires {
+                    data.convert().deviation;
+                  }) {  // who reads the weights prepares its input with them
       options.facts["input mean"] = sma::number_text(data.convert().mean);
       options.facts["input deviation"] = sma::number_text(data.convert().deviation);
     }
+  }
   sma::Trainer<Net, Data, Optimizer> trainer(net, data, options);
   if (line.resume) trainer.resume();
   print_line(std::to_string(Net::parameter_count) + " parameters, " + std::to_string(data.training_size()) +

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <numeric>
 #include <sma/base/error.hpp>
+#include <sma/base/text.hpp>
 #include <span>
 #include <string>
 #include <utility>
@@ -118,12 +119,7 @@ std::uint64_t hash(const Splits<T>& splits) {
   return h;
 }
 
-/// Sixteen hexadecimal digits.
-inline std::string hash_text(std::uint64_t hash) {
-  std::string text(16, '0');
-  for (std::size_t i = 16; i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
-  return text;
-}
+using sma::hash_text;
 
 /// Endless epochs of 0 .. size - 1, each in an order of its own that is a function of (seed, epoch) alone: a run resumed at
 /// (epoch, index) sees what it would have seen.

@@ -6,12 +6,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <sma/base/text.hpp>
 #include <string>
 #include <system_error>
+#include <tasks/common/program.hpp>
 #include <tasks/common/whole.hpp>
 #include <tasks/data/listops.hpp>
 #include <tasks/data/pathfinder.hpp>
@@ -53,7 +52,7 @@ tasks::GreyPicture sheet(std::uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes data sets that can be generated, in their owners' format.");
+  CLI::App app("Writes data sets that can be generated, in their owners' format.", "make_data");
   app.require_subcommand(1);
   std::uint64_t seed = 1, count = 200000;
   std::size_t side = 32;
@@ -77,8 +76,7 @@ int main(int argc, char** argv) {
   const CLI::App* listops =
       add("listops", "DIR/basic_{train,val,test}.tsv: 96,000 / 2,000 / 2,000 expressions", "DIR");
   const CLI::App* pictures = add("sheet", "some pictures of Pathfinder and Path-X on one sheet", "FILE");
-  try {
-    app.parse(argc, argv);
+  return tasks::run_program(app, argc, argv, [&] {
     if (pathfinder->parsed()) {
       make_directory(path);
       tasks::write_pathfinder(path, side, seed, count);
@@ -88,11 +86,5 @@ int main(int argc, char** argv) {
     } else if (pictures->parsed()) {
       tasks::write_png(path, sheet(seed));
     }
-    return 0;
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "make_data: %s\n", sma::one_line(error.what()).c_str());
-    return 1;
-  }
+  });
 }

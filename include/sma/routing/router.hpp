@@ -294,9 +294,7 @@ struct Router {
     ctx.launch(ops::FillRows<S, output_width>{S(0), y});
     each_branch([&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
       auto scope = ctx.scope();
-      const Counting counted = count_active(ctx, s, made.active + N, branches);
-      ctx.wait();
-      const Selection selected = list_active(ctx, s, counted);
+      const Selection selected = select_active(ctx, s, made.active + N, branches);
       const Index rows = selected.sequences.rows;
       if (rows == 0) return;
       const auto in = ctx.template scratch_rows<input_width>(rows);

@@ -18,7 +18,7 @@ namespace sma {
 
 namespace detail {
 
-/// Tells numbers apart: FNV-1a over 64 bits at a time, as hexadecimal digits.
+/// Tells numbers apart: FNV-1a over 64 bits at a time.
 [[gnu::cold]] inline std::string text_of_hash(std::span<const std::byte> bytes) {
   std::uint64_t hash = 0xCBF29CE484222325U;
   for (std::size_t i = 0; i < bytes.size(); i += sizeof(hash)) {
@@ -27,9 +27,7 @@ namespace detail {
     hash = (hash ^ word) * 0x100000001B3U;
     hash ^= hash >> 32;
   }
-  std::string text(16, '0');
-  for (std::size_t i = 16; i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
-  return text;
+  return hash_text(hash);
 }
 
 /// The description's parameters, and the weights: what a stream's state belongs to.

@@ -13,6 +13,8 @@ import tempfile
 import wave
 
 DIRECTORY = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tasks"))
+import check_tasks  # noqa: E402  tiny data sets
 
 
 def run(program, *options, stdin=b"", expect=0):
@@ -61,13 +63,8 @@ def text(folder):
 
 
 def audio(folder):
+    check_tasks.speech_commands(folder)
     draw = random.Random(1)
-    for word in "yes no up down left right on off stop go".split():
-        (folder / word).mkdir()
-        for i in range(7):
-            with wave.open(str(folder / word / f"c0ffee{i:02}_nohash_0.wav"), "wb") as file:
-                file.setparams((1, 2, 16000, 0, "NONE", "not compressed"))
-                file.writeframes(draw.randbytes(32000))
     run("speech_commands", "--data", folder, "--preset", "small", "--steps", 2, "--batch", 2, "--quiet", "--save", folder / "run")
     weights = folder / "run" / "last.safetensors"
     sound = draw.randbytes(2 * 16000 * 3)

@@ -25,7 +25,7 @@ DATA = {"enwik8": "text"}
 RESULT = {"enwik8": r"^test [\d.]+ bits per character \(\d+ bytes\)$"}
 # They draw pictures, too, as many as the benchmark has: the test split alone would take minutes, so that such a run is stopped.
 GENERATE = ("lra_pathfinder", "lra_pathx")
-DIRECTORY = pathlib.Path(sys.argv[1])
+DIRECTORY = None  # of the programs
 
 
 class Failure(Exception):
@@ -78,15 +78,19 @@ def lra_pathfinder(folder):
     (folder / "curv_contour_length_14" / "imgs" / "0" / "sample_3.png").write_bytes(png(32, draw.randbytes(1024)))
 
 
-def lra_pathx(folder):
+def mega_pictures(folder, side):
     """MEGA's text form."""
     draw = random.Random(1)
     (folder / "input").mkdir()
     (folder / "label").mkdir()
     for split in ("train", "valid", "test"):
-        lines = [" ".join(map(str, draw.randbytes(128 * 128))) + "\n" for _ in range(2)]
+        lines = [" ".join(map(str, draw.randbytes(side * side))) + "\n" for _ in range(2)]
         (folder / "input" / f"{split}.src").write_text("".join(lines), encoding="utf-8")
         (folder / "label" / f"{split}.label").write_text("0\n1\n", encoding="utf-8")
+
+
+def lra_pathx(folder):
+    mega_pictures(folder, 128)
 
 
 def enwik8(folder):
@@ -152,7 +156,9 @@ def check(directory, task):
 
 
 def main():
+    global DIRECTORY
     directory, tasks = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    DIRECTORY = directory
     failed = False
     for task in tasks:
         try:

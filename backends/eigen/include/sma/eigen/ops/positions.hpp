@@ -13,13 +13,11 @@ namespace sma {
 inline namespace SMA_ISA {
 namespace eigen {
 
-/// sin and cos of time f_i, f of position_frequency. The angles' rounding errors, which grow with time, are made up for.
-template <Index Half>
-void sines_and_cosines(double time, double* sine, double* cosine) {
-  for (Index i = 0; i < Half; ++i) {
-    const double f = ops::position_frequency<2 * Half>(i);
-    const double angle = time * f;
-    const double rest = std::fma(time, f, -angle);
+/// sin and cos of time f_i, i = 0 .. count - 1. The angles' rounding errors, which grow with time, are made up for.
+inline void sines_and_cosines(double time, const double* f, Index count, double* sine, double* cosine) {
+  for (Index i = 0; i < count; ++i) {
+    const double angle = time * f[i];
+    const double rest = std::fma(time, f[i], -angle);
     const double s = std::sin(angle);
     const double c = std::cos(angle);
     sine[i] = s + rest * c;
@@ -33,14 +31,16 @@ struct PositionTable {
   static constexpr int kBits = 4;
   static constexpr Index kDigits = 1 << kBits;
   static constexpr Index kPlaces = 32 / kBits;
+  double frequency[array_bound<Half>];
   double sine[kPlaces][kDigits][array_bound<Half>];
   double cosine[kPlaces][kDigits][array_bound<Half>];
 
   PositionTable() {
+    for (Index i = 0; i < Half; ++i) frequency[i] = ops::position_frequency<2 * Half>(i);
     for (Index place = 0; place < kPlaces; ++place)
       for (Index digit = 0; digit < kDigits; ++digit)
-        sines_and_cosines<Half>(std::ldexp(static_cast<double>(digit), kBits * static_cast<int>(place)),
-                                sine[place][digit], cosine[place][digit]);
+        sines_and_cosines(std::ldexp(static_cast<double>(digit), kBits * static_cast<int>(place)), frequency,
+                          Half, sine[place][digit], cosine[place][digit]);
   }
   static const PositionTable& get() {
     static const PositionTable table;
@@ -80,7 +80,8 @@ class PositionAngles {
     constexpr Position kInTable = Position{1} << (Table::kBits * Table::kPlaces);
     Position rest = others & (kInTable - 1);
     if (others != rest) {
-      sines_and_cosines<Half>(static_cast<double>(others - rest), others_sine_, others_cosine_);
+      sines_and_cosines(static_cast<double>(others - rest), table_.frequency, Half, others_sine_,
+                        others_cosine_);
     } else {
       std::fill_n(others_sine_, Half, 0.0);
       std::fill_n(others_cosine_, Half, 1.0);
