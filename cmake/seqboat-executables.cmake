@@ -10,11 +10,12 @@ add_library(seqboat_warnings INTERFACE)
 target_compile_options(seqboat_warnings INTERFACE
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>"
   "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>")
-# g++ 12 takes the copies of short strings for overlapping ones (GCC bug 105651), and, behind nvcc, an empty object of CUB's
-# (TripleChevronFactory) for one without a value.
+# g++ 12 takes the copies of short strings for overlapping ones (GCC bug 105651), the undefined registers of its own AVX-512 intrinsics
+# for our variables (bug 105593; Eigen's products have them), and, behind nvcc, an empty object of CUB's (TripleChevronFactory) for one
+# without a value.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(seqboat_warnings INTERFACE
-    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-maybe-uninitialized>")
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-maybe-uninitialized>" "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wno-maybe-uninitialized>")
 endif()
 # Sanitizers' instrumentation makes g++ warn of uninitialised and out-of-range accesses that are not there.
 if(SEQBOAT_WARNINGS_AS_ERRORS AND NOT (SEQBOAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))

@@ -7,6 +7,11 @@
 #include <tasks/common/small_models.hpp>
 #include <tasks/common/statistics.hpp>
 #include <tasks/common/training_data.hpp>
+#include <tasks/common/variants.hpp>
+
+#if !defined(SEQBOAT_TASKS_VARIANT)
+#define SEQBOAT_TASKS_VARIANT AsDescribed
+#endif
 
 /// A task is one file, tasks/NAME.cpp, and the program NAME. Beside `tasks::about_task` it says:
 ///
@@ -61,7 +66,7 @@ void run(const CommandLine& line) {
   if (line.preset == "paper")
     run_preset<Task, typename Task::Paper>(line, Task::paper());
   else
-    run_preset<Task, typename Task::Small>(line, Task::small());
+    run_preset<Task, variants::SEQBOAT_TASKS_VARIANT<typename Task::Small>>(line, Task::small());
 }
 
 }  // namespace tasks
