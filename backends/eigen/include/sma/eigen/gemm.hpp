@@ -285,40 +285,48 @@ template <Index Vectors, class T, class Stripe>
   constexpr Index kWidth = kRegisterWidth<T>;
   const Stripe a = stripe;  // a copy, which nothing that is written can change
   Register<T> sum[kTileRows][array_bound<Vectors>] = {};
+  // A call that is left would keep the sums in memory.
+  const auto for_each_sum = [&](const auto& f) __attribute__((always_inline)) {
+    unrolled<kTileRows>([&](auto i) __attribute__((always_inline)) {
+      unrolled<Vectors>([&](auto v) __attribute__((always_inline)) { f(i, v, sum[i][v]); });
+    });
+  };
   align_code();
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[array_bound<Vectors>];
-    unrolled<Vectors>([&](auto v) { std::memcpy(&row[v], b + v * kWidth, sizeof(row[v])); });
-    unrolled<kTileRows>([&](auto i) {
+    unrolled<Vectors>([&](auto v) __attribute__((always_inline)) {
+      std::memcpy(&row[v], b + v * kWidth, sizeof(row[v]));
+    });
+    unrolled<kTileRows>([&](auto i) __attribute__((always_inline)) {
       const T factor = a(p, i);
-      unrolled<Vectors>([&](auto v) { sum[i][v] += factor * row[v]; });
+      unrolled<Vectors>([&](auto v) __attribute__((always_inline)) { sum[i][v] += factor * row[v]; });
     });
     b += kTileColumns<T>;
   }
   if (rows == kTileRows && columns == Vectors * kWidth) {
-    unrolled<Vectors>([&](auto v) {
-      Register<T> start{};
-      if (c.start != nullptr) std::memcpy(&start, c.start + v * kWidth, sizeof(start));
-      unrolled<kTileRows>([&](auto i) {
-        T* to = c.data + i * c.stride + v * kWidth;
-        Register<T> old = start;
-        if (c.add) std::memcpy(&old, to, sizeof(old));
-        old += sum[i][v];
-        if (c.base != nullptr) {
-          Register<T> base;
-          std::memcpy(&base, c.base + i * c.base_stride + v * kWidth, sizeof(base));
-          old += base;
-        }
-        std::memcpy(to, &old, sizeof(old));
+    const auto add = [](const T* from, Register<T>& to) __attribute__((always_inline)) {
+      Register<T> other;
+      std::memcpy(&other, from, sizeof(other));
+      to += other;
+    };
+    if (c.add)
+      for_each_sum([&](auto i, auto v, auto& to) __attribute__((always_inline)) {
+        add(c.data + i * c.stride + v * kWidth, to);
       });
+    else if (c.start != nullptr)
+      for_each_sum([&](auto, auto v, auto& to) __attribute__((always_inline)) { add(c.start + v * kWidth, to); });
+    if (c.base != nullptr)
+      for_each_sum([&](auto i, auto v, auto& to) __attribute__((always_inline)) {
+        add(c.base + i * c.base_stride + v * kWidth, to);
+      });
+    for_each_sum([&](auto i, auto v, auto& from) __attribute__((always_inline)) {
+      std::memcpy(c.data + i * c.stride + v * kWidth, &from, sizeof(from));
     });
     return;
   }
   std::array<T, static_cast<std::size_t>(kTileRows * Vectors * kWidth)> whole;
-  unrolled<kTileRows>([&](auto i) {
-    unrolled<Vectors>([&](auto v) {
-      std::memcpy(whole.data() + (i * Vectors + v) * kWidth, &sum[i][v], sizeof(sum[i][v]));
-    });
+  for_each_sum([&](auto i, auto v, auto& from) __attribute__((always_inline)) {
+    std::memcpy(whole.data() + (i * Vectors + v) * kWidth, &from, sizeof(from));
   });
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < columns; ++j) {
