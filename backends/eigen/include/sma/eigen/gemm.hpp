@@ -26,8 +26,6 @@ namespace eigen {
 
 /// Of the register tile: 28 of 32 registers accumulate, or 12 of 16.
 inline constexpr Index kTileRows = kRegisterCount == 32 ? 14 : 6;
-/// Whether A's rows are read where they are: 6 of them leave enough registers for addresses, 14 do not.
-inline constexpr bool kReadsRows = kTileRows == 6;
 template <class T>
 inline constexpr Index kTileColumns = 2 * kRegisterWidth<T>;
 
@@ -248,40 +246,51 @@ struct PackedStripe {
   const T* data;
   T operator()(Index p, Index i) const { return data[p * kTileRows + i]; }
 };
-/// A stripe where it is, each row contiguous.
+/// A stripe where it is, each row contiguous: one pointer to three rows, which are a stride apart, as processors add up to two strides to
+/// an address.
 template <class T>
-struct StripeRows {
-  const T* row[static_cast<std::size_t>(kTileRows)];
-  /// Of A's `rows` rows, one at least; the last one stands for those that are not there.
-  StripeRows(const Operand<T>& a, Index rows) {
-    for (Index i = 0; i < kTileRows; ++i) row[i] = a.data + std::min(i, rows - 1) * a.row_stride;
+class StripeRows {
+ public:
+  explicit StripeRows(const Operand<T>& a) : stride_(a.row_stride * static_cast<Index>(sizeof(T))) {
+    for (Index g = 0; g < kGroups; ++g)
+      first_[g] = reinterpret_cast<const char*>(a.data + g * kTogether * a.row_stride);
   }
-  T operator()(Index p, Index i) const { return row[i][p]; }
+  [[gnu::always_inline]] T operator()(Index p, Index i) const {
+    return *reinterpret_cast<const T*>(first_[i / kTogether] + p * static_cast<Index>(sizeof(T)) +
+                                       i % kTogether * stride_);
+  }
+
+ private:
+  static constexpr Index kTogether = 3;
+  static constexpr Index kGroups = (kTileRows + kTogether - 1) / kTogether;
+  const char* first_[array_bound<kGroups>];
+  Index stride_;
 };
 
 /// visit(stripe) with the first kTileRows of A's rows, read where they are or packed into `room`; sums as in pack_stripe.
 template <class T, class Visit>
 void with_stripe(const Operand<T>& a, Index rows, Index depth, T* room, T* sums, const Visit& visit) {
-  if (kReadsRows && a.column_stride == 1 && sums == nullptr) {
-    visit(StripeRows<T>(a, rows));
+  if (a.column_stride == 1 && rows >= kTileRows && sums == nullptr) {
+    visit(StripeRows<T>(a));
   } else {
     pack_stripe(a, rows, depth, room, sums);
     visit(PackedStripe<T>{room});
   }
 }
 
-/// Code that follows begins at 64 bytes: two lines of the cache of decoded instructions hold multiply_tile's loop, which touches three where
-/// it begins elsewhere. That costs 5 % of a model's inference on a Zen 3, and differs from program to program otherwise.
-[[gnu::always_inline]] inline void align_code() {
-#ifdef __x86_64__
-  asm volatile(".p2align 6");
+/// A function whose loops begin at 64 bytes: two lines of the cache of decoded instructions hold multiply_tile's loop, which touches three
+/// where it begins elsewhere. That costs 5 % of a model's inference on a Zen 3, and differs from program to program otherwise.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SMA_ALIGNED_LOOPS [[gnu::optimize("align-loops=64")]]
+#else
+#define SMA_ALIGNED_LOOPS
 #endif
-}
 
 /// rows x columns (at most kTileRows x Vectors registers) of a product, from a stripe and a panel.
 template <Index Vectors, class T, class Stripe>
-[[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const Stripe& stripe, const T* b,
-                                                   const Result<T>& c, Index rows, Index columns) {
+SMA_ALIGNED_LOOPS [[gnu::noinline, gnu::flatten]] void multiply_tile(Index depth, const Stripe& stripe,
+                                                                     const T* b, const Result<T>& c,
+                                                                     Index rows, Index columns) {
   constexpr Index kWidth = kRegisterWidth<T>;
   const Stripe a = stripe;  // a copy, which nothing that is written can change
   Register<T> sum[kTileRows][array_bound<Vectors>] = {};
@@ -291,7 +300,6 @@ template <Index Vectors, class T, class Stripe>
       unrolled<Vectors>([&](auto v) __attribute__((always_inline)) { f(i, v, sum[i][v]); });
     });
   };
-  align_code();
   for (Index p = 0; p < depth; ++p) {
     Register<T> row[array_bound<Vectors>];
     unrolled<Vectors>([&](auto v) __attribute__((always_inline)) {
@@ -310,15 +318,14 @@ template <Index Vectors, class T, class Stripe>
       to += other;
     };
     if (c.add)
-      for_each_sum([&](auto i, auto v, auto& to) __attribute__((always_inline)) {
-        add(c.data + i * c.stride + v * kWidth, to);
-      });
+      for_each_sum([&](auto i, auto v, auto& to)
+                       __attribute__((always_inline)) { add(c.data + i * c.stride + v * kWidth, to); });
     else if (c.start != nullptr)
-      for_each_sum([&](auto, auto v, auto& to) __attribute__((always_inline)) { add(c.start + v * kWidth, to); });
+      for_each_sum([&](auto, auto v, auto& to)
+                       __attribute__((always_inline)) { add(c.start + v * kWidth, to); });
     if (c.base != nullptr)
-      for_each_sum([&](auto i, auto v, auto& to) __attribute__((always_inline)) {
-        add(c.base + i * c.base_stride + v * kWidth, to);
-      });
+      for_each_sum([&](auto i, auto v, auto& to)
+                       __attribute__((always_inline)) { add(c.base + i * c.base_stride + v * kWidth, to); });
     for_each_sum([&](auto i, auto v, auto& from) __attribute__((always_inline)) {
       std::memcpy(c.data + i * c.stride + v * kWidth, &from, sizeof(from));
     });
