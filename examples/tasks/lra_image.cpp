@@ -2,7 +2,7 @@
 /// MEGA's text form of it, and IDX files such as Fashion-MNIST.
 
 #include <filesystem>
-#include <tasks/common/activations.hpp>
+#include <tasks/common/shown.hpp>
 #include <tasks/common/task.hpp>
 #include <tasks/data/cifar.hpp>
 #include <tasks/data/idx.hpp>

@@ -1,8 +1,8 @@
 /// Marked recall: which value had this key? A few facts in a text of noise, far before the questions: what a router is for.
 
 #include <tasks/common/recall_data.hpp>
+#include <tasks/common/shown.hpp>
 #include <tasks/common/task.hpp>
-#include <tasks/common/texts.hpp>
 #include <vector>
 
 namespace {

@@ -4,7 +4,7 @@
 #include <sma/base/sequences.hpp>
 #include <sma/train/trainer_options.hpp>
 #include <string>
-#include <tasks/common/texts.hpp>
+#include <tasks/common/shown.hpp>
 #include <tasks/data/recall.hpp>
 #include <vector>
 

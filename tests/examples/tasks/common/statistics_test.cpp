@@ -4,10 +4,10 @@
 
 namespace {
 
-std::vector<std::int64_t> octaves(const std::vector<sma::Index>& active, sma::Index window, bool causal) {
+std::array<std::int64_t, 24> octaves(const std::vector<sma::Index>& active, sma::Index window, bool causal) {
   tasks::Spans spans;
   spans.add(active, window, causal);
-  return spans.json()["octaves"].get<std::vector<std::int64_t>>();
+  return spans.octaves();
 }
 
 }  // namespace
@@ -30,10 +30,10 @@ TEST_CASE("a memory of both sides sees each pair twice, and one without a window
 TEST_CASE("a memory's reach is the distance to the farthest element that it sees") {
   tasks::Spans spans;
   spans.add({0, 4, 8, 9}, 2, true);
-  CHECK(spans.json()["mean_reach"].get<double>() == (0 + 4 + 8 + 5) / 4.0);
-  CHECK(spans.json()["mean"].get<double>() == (1 + 5 + 4 + 8 + 4) / 5.0);
+  CHECK(spans.mean_reach() == (0 + 4 + 8 + 5) / 4.0);
+  CHECK(spans.mean() == (1 + 5 + 4 + 8 + 4) / 5.0);
   tasks::Spans alone;
   alone.add({7}, 2, true);
   alone.add({}, 2, true);
-  CHECK(alone.json()["mean"].get<double>() == 0);
+  CHECK(alone.mean() == 0);
 }
