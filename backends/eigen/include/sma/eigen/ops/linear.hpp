@@ -102,40 +102,38 @@ void few_rows_forward(const ops::LinearForward<T>& k) {
   for_few_outputs(k.y.columns - o, [&](Index first, auto count) { few_forward<count>(k, o + first); });
 }
 
-/// Outputs of one row, Sets times as many as a register has lanes, whose weights begin at w: sums of columns, and of their lanes in the
-/// end.
-template <Index Sets, Index In, class T>
+/// Sets * Width outputs of one row, whose weights begin at w: sums of columns in registers of Width numbers, and of their lanes in the end.
+template <Index Width, Index Sets, Index In, class T>
 [[gnu::always_inline]] inline void step_forward_registers(const T* x, const T* w, const T* bias, T* y) {
-  constexpr Index kWidth = kRegisterWidth<T>;
-  constexpr Index kWhole = In / kWidth * kWidth;
-  Register<T> sum[array_bound<Sets>][array_bound<kWidth>] = {};
-  for (Index c = 0; c < kWhole; c += kWidth) {
-    Register<T> part;
+  constexpr Index kWhole = In / Width * Width;
+  Register<T, Width> sum[array_bound<Sets>][array_bound<Width>] = {};
+  for (Index c = 0; c < kWhole; c += Width) {
+    Register<T, Width> part;
     std::memcpy(&part, x + c, sizeof(part));
     unrolled<Sets>([&](auto set) {
-      unrolled<kWidth>([&](auto r) {
-        Register<T> factor;
-        std::memcpy(&factor, w + (set * kWidth + r) * In + c, sizeof(factor));
+      unrolled<Width>([&](auto r) {
+        Register<T, Width> factor;
+        std::memcpy(&factor, w + (set * Width + r) * In + c, sizeof(factor));
         sum[set][r] += part * factor;
       });
     });
   }
   unrolled<Sets>([&](auto set) {
-    Register<T> total{};
-    if (bias != nullptr) std::memcpy(&total, bias + set * kWidth, sizeof(total));
+    Register<T, Width> total{};
+    if (bias != nullptr) std::memcpy(&total, bias + set * Width, sizeof(total));
     if constexpr (kWhole > 0) {
-      sum_each_lanes<T>(sum[set]);
+      sum_each_lanes<T, Width>(sum[set]);
       total += sum[set][0];
     }
     unrolled<In - kWhole>([&](auto c) {
-      Register<T> column;
+      Register<T, Width> column;
       if constexpr (In == 1)
-        std::memcpy(&column, w + set * kWidth, sizeof(column));
+        std::memcpy(&column, w + set * Width, sizeof(column));
       else
-        for (Index r = 0; r < kWidth; ++r) column[r] = w[(set * kWidth + r) * In + kWhole + c];
+        for (Index r = 0; r < Width; ++r) column[r] = w[(set * Width + r) * In + kWhole + c];
       total += x[kWhole + c] * column;
     });
-    std::memcpy(y + set * kWidth, &total, sizeof(total));
+    std::memcpy(y + set * Width, &total, sizeof(total));
   });
 }
 
@@ -160,18 +158,24 @@ template <Index In, class T>
   return total;
 }
 
+/// Numbers of a register in which In columns are added up. Sums over lanes are most of the work where a row is no more than one register:
+/// those of half as wide ones take half the time, and are half as many.
+template <class T, Index In>
+inline constexpr Index kStepWidth =
+    kRegisterBytes == 64 && In <= kRegisterWidth<T> ? kRegisterWidth<T> / 2 : kRegisterWidth<T>;
+
 /// One row: eight sums at a time at least, because additions wait for each other, then as many as a register has lanes, then one.
 template <Index In, Index Out, class T>
 [[gnu::flatten]] void step_forward(const T* x, const T* w, const T* bias, T* y) {
-  constexpr Index kWidth = kRegisterWidth<T>;
+  constexpr Index kWidth = kStepWidth<T, In>;
   constexpr Index kSets = std::max<Index>(8 / kWidth, 1);
   constexpr Index kTogether = Out / (kSets * kWidth) * (kSets * kWidth);
   constexpr Index kWhole = Out / kWidth * kWidth;
   const auto bias_at = [bias](Index o) { return bias == nullptr ? nullptr : bias + o; };
   for (Index o = 0; o < kTogether; o += kSets * kWidth)
-    step_forward_registers<kSets, In>(x, w + o * In, bias_at(o), y + o);
+    step_forward_registers<kWidth, kSets, In>(x, w + o * In, bias_at(o), y + o);
   for (Index o = kTogether; o < kWhole; o += kWidth)
-    step_forward_registers<1, In>(x, w + o * In, bias_at(o), y + o);
+    step_forward_registers<kWidth, 1, In>(x, w + o * In, bias_at(o), y + o);
   for (Index o = kWhole; o < Out; ++o)
     y[o] = (bias == nullptr ? T(0) : bias[o]) + step_forward_one<In>(x, w + o * In);
 }

@@ -25,13 +25,14 @@ inline constexpr Index kRegisterCount = 16;
 
 /// One SIMD register of this processor. GNU's vector types, because the compilers keep arrays of Eigen's in memory.
 template <class T>
-struct RegisterOf {
-  using type [[gnu::vector_size(kRegisterBytes)]] = T;
-};
-template <class T>
-using Register = typename RegisterOf<T>::type;
-template <class T>
 inline constexpr Index kRegisterWidth = kRegisterBytes / static_cast<Index>(sizeof(T));
+template <class T, Index Width>
+struct RegisterOf {
+  using type [[gnu::vector_size(Width * sizeof(T))]] = T;
+};
+/// Or a part of one, of `Width` numbers.
+template <class T, Index Width = kRegisterWidth<T>>
+using Register = typename RegisterOf<T, Width>::type;
 
 /// The widest SIMD register's worth of numbers.
 template <class T>
@@ -69,44 +70,42 @@ template <class T, Index Added = 1>
   if constexpr (2 * Added < kWidth) sum_lanes<T, 2 * Added>(x);
 }
 
-/// Of two registers with `Sums` sums each, in parts: the lane, kWidth more for the second register, whose number goes to `lane` of a
+/// Of two registers with `Sums` sums each, in parts: the lane, Width more for the second register, whose number goes to `lane` of a
 /// register with all the sums. Half 0: of each sum's parts the first half; half 1: the second.
-template <class T, Index Sums>
+template <class T, Index Width, Index Sums>
 constexpr int lane_of_sum(std::size_t lane, Index half) {
-  constexpr Index kWidth = kRegisterWidth<T>;
   constexpr Index kBlock = kBlockLanes<T>;
   const auto l = static_cast<Index>(lane);
   if constexpr (Sums < kBlock) {  // part p of sum s of a block stands in its lane p Sums + s
     const Index sum = l % kBlock % (2 * Sums);
     const Index part = l % kBlock / (2 * Sums) + half * (kBlock / Sums / 2);
-    return static_cast<int>(sum / Sums * kWidth + l / kBlock * kBlock + part * Sums + sum % Sums);
+    return static_cast<int>(sum / Sums * Width + l / kBlock * kBlock + part * Sums + sum % Sums);
   } else {  // part p of a block of sums s is block s kParts + p
     constexpr Index kBlocks = Sums / kBlock;
-    constexpr Index kParts = kWidth / Sums;
+    constexpr Index kParts = Width / Sums;
     const Index block = l / kBlock;
     const Index sum = block / (kParts / 2);
     const Index part = block % (kParts / 2) + half * (kParts / 2);
-    return static_cast<int>(sum / kBlocks * kWidth + (sum % kBlocks * kParts + part) * kBlock + l % kBlock);
+    return static_cast<int>(sum / kBlocks * Width + (sum % kBlocks * kParts + part) * kBlock + l % kBlock);
   }
 }
 
 /// sums[0] becomes the sums of the lanes of as many registers as one has lanes, in order and with the roundings of sum_lanes. Half of the
 /// registers are left after each step, with twice as many sums in each.
-template <class T, Index Sums = 1>
-[[gnu::always_inline]] inline void sum_each_lanes(Register<T> (&sums)[array_bound<kRegisterWidth<T>>]) {
-  constexpr Index kWidth = kRegisterWidth<T>;
-  if constexpr (Sums < kWidth) {
+template <class T, Index Width = kRegisterWidth<T>, Index Sums = 1>
+[[gnu::always_inline]] inline void sum_each_lanes(Register<T, Width> (&sums)[array_bound<Width>]) {
+  if constexpr (Sums < Width) {
     [&]<std::size_t... Lane>(std::index_sequence<Lane...>) __attribute__((always_inline)) {
-      unrolled<kWidth / Sums / 2>([&](auto i) __attribute__((always_inline)) {
-        const Register<T> low =
-            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Sums>(Lane, 0)...);
-        const Register<T> high =
-            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Sums>(Lane, 1)...);
+      unrolled<Width / Sums / 2>([&](auto i) __attribute__((always_inline)) {
+        const Register<T, Width> low =
+            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Width, Sums>(Lane, 0)...);
+        const Register<T, Width> high =
+            __builtin_shufflevector(sums[2 * i], sums[2 * i + 1], lane_of_sum<T, Width, Sums>(Lane, 1)...);
         sums[i] = low + high;
       });
     }
-    (std::make_index_sequence<static_cast<std::size_t>(kWidth)>{});
-    sum_each_lanes<T, 2 * Sums>(sums);
+    (std::make_index_sequence<static_cast<std::size_t>(Width)>{});
+    sum_each_lanes<T, Width, 2 * Sums>(sums);
   }
 }
 
