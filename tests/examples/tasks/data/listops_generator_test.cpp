@@ -56,7 +56,7 @@ class Reading {
 TEST_CASE(
     "generated expressions have the value that their text has, and the benchmark's lengths, labels and "
     "depth") {
-  constexpr std::size_t count = 4000;
+  constexpr std::size_t count = 20000;
   tasks::ListOpsOptions options;
   options.train = count;
   options.validation = options.test = 0;
@@ -87,4 +87,18 @@ TEST_CASE(
     else
       CHECK((classes[c] > 0.07 - error && classes[c] < 0.09 + error));
   }
+}
+
+TEST_CASE("of 20,000 drawn expressions as many are kept as the benchmark's generator keeps, 8.28 %") {
+  const tasks::ListOpsOptions options;
+  tasks::SplitMix random(5);
+  constexpr int drawn = 20000;
+  int kept = 0;
+  std::vector<std::int32_t> tokens;
+  for (int i = 0; i < drawn; ++i) {
+    tokens.clear();
+    tasks::detail::draw_tree(random, options, 1, tokens);
+    kept += tokens.size() > options.shortest && tokens.size() < options.longest ? 1 : 0;
+  }
+  CHECK(std::abs(static_cast<double>(kept) / drawn - 0.0828) < 4 * std::sqrt(0.0828 * 0.9172 / drawn));
 }
