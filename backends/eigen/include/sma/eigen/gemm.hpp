@@ -7,9 +7,6 @@
 #include <sma/base/config.hpp>
 #include <sma/eigen/part.hpp>
 #include <sma/eigen/simd/lanes.hpp>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 
 /// Matrix products: C = A B from packed operands, register tile by register tile.
 ///
@@ -80,28 +77,11 @@ struct WholeLoad {
 template <class T>
 class PartialLoad {
  public:
-#ifdef __AVX512F__
-  explicit PartialLoad(Index count) : mask_((1U << std::clamp<Index>(count, 0, kRegisterWidth<T>)) - 1U) {}
-  void operator()(const T* from, Register<T>& to) const {
-    if constexpr (sizeof(T) == sizeof(float))
-      to = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), from));
-    else
-      to = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), from));
-  }
-
- private:
-  unsigned mask_;
-#else
-  explicit PartialLoad(Index count) : count_(count) {}
-  void operator()(const T* from, Register<T>& to) const {
-    T part[kRegisterWidth<T>];
-    for (Index l = 0; l < kRegisterWidth<T>; ++l) part[l] = l < count_ ? from[l] : T(0);
-    std::memcpy(&to, part, sizeof(to));
-  }
+  explicit PartialLoad(Index count) : count_(std::clamp<Index>(count, 0, kRegisterWidth<T>)) {}
+  void operator()(const T* from, Register<T>& to) const { load_first(from, count_, to); }
 
  private:
   Index count_;
-#endif
 };
 
 /// x[p][r] = from(r, p) for the Width first p, loaded by `load`, and `rows` of Width rows (0 beyond), Width a register's numbers.

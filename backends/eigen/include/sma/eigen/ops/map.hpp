@@ -28,45 +28,40 @@ struct Slope {
   }
 };
 
-/// out = F(a, b) over `count` elements. The last elements go through a padded pack, so that a result does not depend on where in
-/// the buffer its element lies.
+/// out = F(a, b) over `count` elements. The last ones go through a pack with zeros behind them, so that a result does not depend on where
+/// in the buffer its element lies.
 template <class F, class T>
 SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const T* b, T* out) {
+  using Many = Pack<T>;
+  using One = Pack<T, 1>;
   Index i = 0;
-  const auto apply = [&]<class P>(P) {
-    for (; i + P::size <= count; i += P::size) F()(P::load(a + i), P::load(b + i)).store(out + i);
-  };
-  apply(Pack<T>());
-  apply(Pack<T, 1>());
-  if (i == count) return;
-  constexpr Index kSize = Pack<T, 1>::size;
-  T rest[2][array_bound<kSize>] = {};
-  std::copy(a + i, a + count, rest[0]);
-  std::copy(b + i, b + count, rest[1]);
-  for_each_pack<F>(kSize, rest[0], rest[1], rest[0]);
-  std::copy_n(rest[0], count - i, out + i);
+  for (; i + Many::size <= count; i += Many::size) F()(Many::load(a + i), Many::load(b + i)).store(out + i);
+  for (; i < count; i += One::size) {
+    const Index left = count - i;
+    if (left >= One::size)
+      F()(One::load(a + i), One::load(b + i)).store(out + i);
+    else
+      F()(One::load_part(a + i, left), One::load_part(b + i, left)).store_part(out + i, left);
+  }
 }
 
 /// y = f(x) and x = f'(x), over `count` elements.
 template <class Function, class T>
 SMA_NOINLINE [[gnu::flatten]] void apply_and_derive(Index count, T* x, T* y) {
+  using Many = Pack<T>;
+  using One = Pack<T, 1>;
   Index i = 0;
-  const auto apply = [&]<class P>(P) {
-    for (; i + P::size <= count; i += P::size) {
-      const P before = P::load(x + i);
-      Function::value(before).store(y + i);
-      Function::derivative(before).store(x + i);
-    }
-  };
-  apply(Pack<T>());
-  apply(Pack<T, 1>());
-  if (i == count) return;
-  constexpr Index kSize = Pack<T, 1>::size;
-  T rest[2][array_bound<kSize>] = {};
-  std::copy(x + i, x + count, rest[0]);
-  apply_and_derive<Function>(kSize, rest[0], rest[1]);
-  std::copy_n(rest[0], count - i, x + i);
-  std::copy_n(rest[1], count - i, y + i);
+  for (; i + Many::size <= count; i += Many::size) {
+    const Many before = Many::load(x + i);
+    Function::value(before).store(y + i);
+    Function::derivative(before).store(x + i);
+  }
+  for (; i < count; i += One::size) {
+    const Index left = std::min(One::size, count - i);
+    const One before = One::load_part(x + i, left);
+    One(Function::value(before)).store_part(y + i, left);
+    One(Function::derivative(before)).store_part(x + i, left);
+  }
 }
 
 }  // namespace eigen

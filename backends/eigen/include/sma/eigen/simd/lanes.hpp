@@ -6,6 +6,9 @@
 #include <sma/eigen/part.hpp>
 #include <type_traits>
 #include <utility>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 /// SIMD by hand, where the compilers' own vectorisation does not find it.
 namespace sma {
@@ -107,6 +110,35 @@ template <class T, Index Width = kRegisterWidth<T>, Index Sums = 1>
     (std::make_index_sequence<static_cast<std::size_t>(Width)>{});
     sum_each_lanes<T, Width, 2 * Sums>(sums);
   }
+}
+
+/// The first `count` numbers of a register from or to memory, no more than it has; zeros are behind those that are loaded. No other number
+/// is touched.
+template <class T>
+[[gnu::always_inline]] inline void load_first(const T* from, Index count, Register<T>& x) {
+#ifdef __AVX512F__
+  const unsigned mask = (1U << count) - 1U;
+  if constexpr (sizeof(T) == sizeof(float))
+    x = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from));
+  else
+    x = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from));
+#else
+  T part[kRegisterWidth<T>];
+  for (Index l = 0; l < kRegisterWidth<T>; ++l) part[l] = l < count ? from[l] : T(0);
+  std::memcpy(&x, part, sizeof(x));
+#endif
+}
+template <class T>
+[[gnu::always_inline]] inline void store_first(const Register<T>& x, Index count, T* to) {
+#ifdef __AVX512F__
+  const unsigned mask = (1U << count) - 1U;
+  if constexpr (sizeof(T) == sizeof(float))
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), reinterpret_cast<__m512>(x));
+  else
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), reinterpret_cast<__m512d>(x));
+#else
+  for (Index l = 0; l < count; ++l) to[l] = x[l];
+#endif
 }
 
 /// Count registers from or to numbers that follow each other. One by one: compilers keep in memory what is copied as a whole.

@@ -168,6 +168,19 @@ class Pack {
     return result;
   }
   [[gnu::always_inline]] void store(T* to) const { store_registers(at_, to); }
+  /// Of one register: the first `count` numbers, zeros behind them; nothing else is touched.
+  [[gnu::always_inline]] static Pack load_part(const T* from, Index count)
+    requires(Registers == 1)
+  {
+    Pack result;
+    load_first(from, count, result.at_[0]);
+    return result;
+  }
+  [[gnu::always_inline]] void store_part(T* to, Index count) const
+    requires(Registers == 1)
+  {
+    store_first(at_[0], count, to);
+  }
 
   [[gnu::always_inline]] friend Pack operator+(const Pack& a, const Pack& b) {
     Pack result;
