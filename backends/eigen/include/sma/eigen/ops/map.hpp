@@ -37,11 +37,8 @@ SMA_NOINLINE [[gnu::flatten]] void for_each_pack(Index count, const T* a, const 
   Index i = 0;
   for (; i + Many::size <= count; i += Many::size) F()(Many::load(a + i), Many::load(b + i)).store(out + i);
   for (; i < count; i += One::size) {
-    const Index left = count - i;
-    if (left >= One::size)
-      F()(One::load(a + i), One::load(b + i)).store(out + i);
-    else
-      F()(One::load_part(a + i, left), One::load_part(b + i, left)).store_part(out + i, left);
+    const Index left = std::min(One::size, count - i);
+    F()(One::load_part(a + i, left), One::load_part(b + i, left)).store_part(out + i, left);
   }
 }
 

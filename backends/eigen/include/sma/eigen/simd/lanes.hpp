@@ -123,6 +123,10 @@ template <class T>
   else
     x = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from));
 #else
+  if (count == kRegisterWidth<T>) {
+    std::memcpy(&x, from, sizeof(x));
+    return;
+  }
   T part[kRegisterWidth<T>];
   for (Index l = 0; l < kRegisterWidth<T>; ++l) part[l] = l < count ? from[l] : T(0);
   std::memcpy(&x, part, sizeof(x));
@@ -137,6 +141,10 @@ template <class T>
   else
     _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), reinterpret_cast<__m512d>(x));
 #else
+  if (count == kRegisterWidth<T>) {
+    std::memcpy(to, &x, sizeof(x));
+    return;
+  }
   for (Index l = 0; l < count; ++l) to[l] = x[l];
 #endif
 }
