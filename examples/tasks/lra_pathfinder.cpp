@@ -38,6 +38,7 @@ const tasks::About tasks::about_task{
     .program = "lra_pathfinder",
     .description = "Trains SeqBoat on LRA Pathfinder: are two dots ends of one path, on 32 x 32 pixels?",
     .data = Task::layout,
-    .generated = Task::generated};
+    .generated = Task::generated,
+    .levels = Task::levels};
 
 void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }

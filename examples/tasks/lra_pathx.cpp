@@ -40,6 +40,7 @@ const tasks::About tasks::about_task{
     .program = "lra_pathx",
     .description = "Trains SeqBoat on LRA Path-X: are two dots ends of one path, on 128 x 128 pixels?",
     .data = Task::layout,
-    .generated = Task::generated};
+    .generated = Task::generated,
+    .levels = Task::levels};
 
 void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }

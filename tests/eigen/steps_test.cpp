@@ -131,6 +131,7 @@ TEST_CASE_TEMPLATE("one row's product is the plain one, whatever the sizes", T, 
   check_linear<T, 8, 8>();
   check_linear<T, 17, 33>();
   check_linear<T, 64, 30>();
+  check_linear<T, 16, 16>();
   check_linear<T, 80, 98>();
 }
 

@@ -52,7 +52,13 @@ void describe(CLI::App& app, CommandLine& line, const About& about) {
   const std::string generated = about.generated;
   const std::string activations = about.activations;
   auto* data = app.add_option("--data", line.data, about.data)->transform(path());
-  if (!generated.empty()) app.add_flag("--generate", line.generate, generated)->excludes(data);
+  if (!generated.empty()) {
+    auto* generate = app.add_flag("--generate", line.generate, generated)->excludes(data);
+    if (about.levels.most > 0)
+      app.add_option("--level", line.level, about.levels.what)
+          ->transform(whole<int>(about.levels.least, about.levels.most))
+          ->needs(generate);
+  }
   app.add_option(
          "--preset", line.preset,
          "paper: the model and recipe of the SeqBoat paper; small: one that learns in minutes on a CPU")

@@ -17,6 +17,7 @@ namespace tasks {
 struct CommandLine {
   std::string data;
   bool generate = false;
+  std::optional<int> level;
   std::string preset = "small";
   std::optional<sma::Index> steps;
   std::optional<double> minutes;
@@ -40,6 +41,12 @@ struct CommandLine {
   [[nodiscard]] sma::TrainerOptions apply(sma::TrainerOptions options) const;
 };
 
+/// How difficult what --generate makes for training may be.
+struct Levels {
+  int least = 0, most = 0;
+  const char* what = "";
+};
+
 /// What a trainer says of itself and of its options; an empty text: no such option.
 struct About {
   const char* program;
@@ -47,6 +54,7 @@ struct About {
   const char* data;              // what --data may be
   const char* generated = "";    // what --generate makes; without it --data must be given
   const char* activations = "";  // what --activations writes
+  Levels levels = {};            // what --level may be, beside --generate
 };
 
 /// What a trainer throws when a signal has stopped its run: no error, but the end of the program.

@@ -18,7 +18,8 @@ struct PathTask {
 
   using Data = TrainingData<std::uint8_t, Real, Normalisation, 1, PathPictures>;
   static Data data(const CommandLine& line) {
-    return {line.generate ? generate_pathfinder(Side, line.seed) : read(line.data),
+    const int dashes = line.level.value_or(benchmark_dashes);
+    return {line.generate ? generate_pathfinder(Side, line.seed, {}, dashes) : read(line.data),
             line.seed,
             {.mean = 0.5F, .deviation = 0.5F}};
   }
@@ -34,6 +35,9 @@ struct PathTask {
   static constexpr const char* layout =
       "directory curv_contour_length_14, or the one it stands in (metadata/K.npy, imgs/K/sample_I.png), or "
       "MEGA's text form (input/, label/)";
+  static constexpr Levels levels{least_dashes, benchmark_dashes,
+                                 "dashes of a long contour in the pictures that train, fewer are easier: so "
+                                 "many, one less or two less below 14, the benchmark's number"};
   static constexpr const char* generated =
       "draw the pictures, when they are asked for, by the benchmark's rules from --seed: 160,000 / 20,000 / "
       "20,000";

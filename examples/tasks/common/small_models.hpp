@@ -12,7 +12,10 @@ struct Narrow : PaperLayer {
 };
 
 /// Of the ten words, causal, and on the same samples in rows of 32: 500 steps of 2 ms. Without absolute positions, which a stream leaves.
+/// Norms are of each row: batch norm's are of the training data, and sounds louder than those grow from layer to layer without bound.
 struct SpeechCommandsLayer : Narrow<paper::SpeechCommandsLayer> {
+  template <sma::Index Width>
+  using norm = sma::LayerNorm<Width>;
   static constexpr sma::Index truncation = 0;
   static constexpr bool causal = true;
   using span = seqboat::Window<32>;

@@ -133,22 +133,22 @@ Splits<std::uint8_t> read_pathfinder(const std::string& directory, std::size_t s
   return out;
 }
 
-void write_pathfinder(const std::string& directory, std::size_t side, std::uint64_t seed,
-                      std::uint64_t count) {
+void write_pathfinder(const std::string& directory, std::size_t side, std::uint64_t seed, std::uint64_t count,
+                      int dashes) {
   constexpr std::uint64_t a_folder = 1000;
   const PathfinderSettings& s = pathfinder_settings(side);
   if (count == 0) throw sma::Error("Pathfinder writer: found a count of 0, expected at least 1");
-  const FolderAside folder(fs::path(directory) / "curv_contour_length_14");
+  const FolderAside folder(fs::path(directory) / ("curv_contour_length_" + std::to_string(dashes)));
   folder.make("metadata");
   std::string lines;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string k = std::to_string(i / a_folder), number = std::to_string(i % a_folder);
     if (i % a_folder == 0) folder.make("imgs/" + k);
-    const PathfinderPicture picture = draw_pathfinder(side, seed, i);
+    const PathfinderPicture picture = draw_pathfinder(side, seed, i, dashes);
     const std::string file = "sample_" + number + ".png";
     folder.write("imgs/" + k + "/" + file, png_text({side, side, picture.pixels}));
     lines += "imgs/" + k + " " + file + " " + number + " " + std::to_string(picture.label) + " " +
-             decimal(s.continuity) + " " + std::to_string(s.dashes) + " " +
+             decimal(s.continuity) + " " + std::to_string(dashes) + " " +
              std::to_string(s.distractor_dashes) + " " + std::to_string(s.dash_length) + " " +
              decimal(s.thickness) + " " + std::to_string(picture.margin) + " 1\n";
     if ((i + 1) % a_folder == 0 || i + 1 == count) {

@@ -110,8 +110,12 @@ const Kit& kit_of(std::size_t side, std::size_t margin) {
 /// One attempt at a picture: contours that grow dash by dash and keep clear of all there is.
 class Drawing {
  public:
-  Drawing(const Kit& kit, SplitMix& random)
-      : kit_(kit), random_(random), taken_(static_cast<std::size_t>(kit.s.side * kit.s.side), 0) {}
+  /// Of long contours of so many dashes.
+  Drawing(const Kit& kit, int dashes, SplitMix& random)
+      : kit_(kit),
+        dashes_(static_cast<std::size_t>(dashes)),
+        random_(random),
+        taken_(static_cast<std::size_t>(kit.s.side * kit.s.side), 0) {}
 
   /// Two long contours, a dash of each in turns. Where one has no way on, both go back a few dashes. False when that has happened too
   /// often.
@@ -128,9 +132,8 @@ class Drawing {
       begin({origin.x / kUnit + away.x, origin.y / kUnit + away.y}, border());
     }
     if (contours_.size() == 1) return false;
-    const auto dashes = static_cast<std::size_t>(s.dashes);
     int dead_ends = 0;
-    while (contours_[1].size() < dashes) {
+    while (contours_[1].size() < dashes_) {
       if (extend(0) && extend(1)) continue;
       if (++dead_ends > 30) return false;
       go_back(4);
@@ -287,6 +290,7 @@ class Drawing {
   }
 
   const Kit& kit_;
+  std::size_t dashes_;
   SplitMix& random_;
   std::vector<PathContour> contours_;
   std::vector<std::vector<std::size_t>> directions_;  // of each dash, in kit_.reach
@@ -333,14 +337,14 @@ int pathfinder_label(std::uint64_t seed, std::uint64_t number) {
   return static_cast<int>(coin ^ (number % 20 / 10));
 }
 
-PathfinderPicture draw_pathfinder(std::size_t side, std::uint64_t seed, std::uint64_t number) {
+PathfinderPicture draw_pathfinder(std::size_t side, std::uint64_t seed, std::uint64_t number, int dashes) {
   const PathfinderSettings& s = pathfinder_settings(side);
   SplitMix random = stream_of(seed, number);
   random.next();  // the label's
   const std::size_t margin = random.below(s.margins.size());
   PathfinderPicture out{side, s.margins[margin], pathfinder_label(seed, number), {}, 0, 0, {}};
   for (;;) {
-    Drawing drawing(kit_of(side, margin), random);
+    Drawing drawing(kit_of(side, margin), dashes, random);
     if (!drawing.draw_long()) continue;
     drawing.draw_distractors();
     out.contours = std::move(drawing.contours());

@@ -28,7 +28,7 @@ struct PathfinderSettings {
   double marker_radius;          // of the discs, a multiple of 1/8
   int contrast, other_contrast;  // of long contours and distractors, per cent of a disc's
   int distractors;               // as many as there is room for, up to this
-  int dashes = 14, distractor_dashes = 4;
+  int distractor_dashes = 4;
   int padding = 1;  // pixels at the border that stay empty, and a margin more
 
   /// Centre lines of two dashes that are not neighbours are never nearer, in sixteenths of a pixel.
@@ -67,8 +67,12 @@ struct PathfinderPicture {
   }
 };
 
+/// Dashes of a long contour. The owners publish sets with 6 (curv_baseline) and 9 as well.
+inline constexpr int benchmark_dashes = 14, least_dashes = 3;
+
 /// Picture `number` of a seed. Of the numbers 20 k to 20 k + 19 each label has ten: in each split by tens, too, half are paths.
-PathfinderPicture draw_pathfinder(std::size_t side, std::uint64_t seed, std::uint64_t number);
+PathfinderPicture draw_pathfinder(std::size_t side, std::uint64_t seed, std::uint64_t number,
+                                  int dashes = benchmark_dashes);
 
 /// The label of that picture.
 int pathfinder_label(std::uint64_t seed, std::uint64_t number);
@@ -81,9 +85,11 @@ std::vector<std::uint8_t> paint_pathfinder(const PathfinderPicture& geometry);
 class PathPictures {
  public:
   explicit PathPictures(SequenceDataset<std::uint8_t> read) : from_(std::move(read)) {}
-  /// The pictures `first` to `first` + `count` - 1 of a seed.
-  PathPictures(std::size_t side, std::uint64_t seed, std::uint64_t first, std::size_t count)
-      : from_(Drawn{side, seed, first, count}) {}
+  /// The pictures `first` to `first` + `count` - 1 of a seed. Below the benchmark's number of dashes a third each have `most_dashes`, one
+  /// less and two less.
+  PathPictures(std::size_t side, std::uint64_t seed, std::uint64_t first, std::size_t count,
+               int most_dashes = benchmark_dashes)
+      : from_(Drawn{side, seed, first, count, most_dashes}) {}
 
   [[nodiscard]] bool is_drawn() const { return std::holds_alternative<Drawn>(from_); }
   [[nodiscard]] std::size_t size() const;
@@ -96,6 +102,8 @@ class PathPictures {
     std::size_t side;
     std::uint64_t seed, first;
     std::size_t count;
+    int most_dashes;
+    [[nodiscard]] int dashes(std::uint64_t number) const;
   };
   std::variant<SequenceDataset<std::uint8_t>, Drawn> from_;
   mutable std::vector<std::uint8_t> pixels_;
@@ -105,9 +113,10 @@ struct PathfinderCounts {
   std::size_t train = 160000, validation = 20000, test = 20000;
 };
 
-/// The first pictures of a seed train, the next ones validate, then test.
+/// The first pictures of a seed train, the next ones validate, then test. `level`: the most dashes of those that train; the others are the
+/// benchmark's.
 Parts<PathPictures> generate_pathfinder(std::size_t side, std::uint64_t seed,
-                                        const PathfinderCounts& counts = {});
+                                        const PathfinderCounts& counts = {}, int level = benchmark_dashes);
 
 /// A hash of the first pictures of each part, when they are drawn; of all when they were read.
 std::uint64_t hash(const Parts<PathPictures>& parts);

@@ -93,13 +93,20 @@ std::int32_t PathPictures::label(std::size_t i) const {
 std::span<const std::uint8_t> PathPictures::sequence(std::size_t i) const {
   const auto* drawn = std::get_if<Drawn>(&from_);
   if (drawn == nullptr) return std::get<0>(from_).sequence(i);
-  pixels_ = draw_pathfinder(drawn->side, drawn->seed, drawn->first + i).pixels;
+  const std::uint64_t number = drawn->first + i;
+  pixels_ = draw_pathfinder(drawn->side, drawn->seed, number, drawn->dashes(number)).pixels;
   return pixels_;
 }
 
-Parts<PathPictures> generate_pathfinder(std::size_t side, std::uint64_t seed,
-                                        const PathfinderCounts& counts) {
-  return {PathPictures(side, seed, 0, counts.train),
+int PathPictures::Drawn::dashes(std::uint64_t number) const {
+  if (most_dashes == benchmark_dashes) return most_dashes;
+  return std::max(least_dashes,
+                  most_dashes - static_cast<int>(number / 20 % 3));  // of each twenty half are paths
+}
+
+Parts<PathPictures> generate_pathfinder(std::size_t side, std::uint64_t seed, const PathfinderCounts& counts,
+                                        int level) {
+  return {PathPictures(side, seed, 0, counts.train, level),
           PathPictures(side, seed, counts.train, counts.validation),
           PathPictures(side, seed, counts.train + counts.validation, counts.test)};
 }

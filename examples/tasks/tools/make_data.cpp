@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   std::uint64_t seed = 1, count = 200000;
   std::size_t side = 32;
+  int dashes = tasks::benchmark_dashes;
   std::string path;
   const auto add = [&](const char* name, const char* what, const char* where) {
     CLI::App* command = app.add_subcommand(name, what);
@@ -73,13 +74,18 @@ int main(int argc, char** argv) {
   pathfinder->add_option("--count", count, "pictures; of ten the ninth validates, the tenth tests")
       ->transform(tasks::whole<std::uint64_t>(10, 10000000))
       ->capture_default_str();
+  pathfinder
+      ->add_option("--dashes", dashes,
+                   "of a long contour; with another number than 14 the directory has that name")
+      ->check(CLI::Range(tasks::least_dashes, tasks::benchmark_dashes))
+      ->capture_default_str();
   const CLI::App* listops =
       add("listops", "DIR/basic_{train,val,test}.tsv: 96,000 / 2,000 / 2,000 expressions", "DIR");
   const CLI::App* pictures = add("sheet", "some pictures of Pathfinder and Path-X on one sheet", "FILE");
   return tasks::run_program(app, argc, argv, [&] {
     if (pathfinder->parsed()) {
       make_directory(path);
-      tasks::write_pathfinder(path, side, seed, count);
+      tasks::write_pathfinder(path, side, seed, count, dashes);
     } else if (listops->parsed()) {
       make_directory(path);
       tasks::write_listops(tasks::generate_listops(seed), path);

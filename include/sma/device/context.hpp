@@ -165,7 +165,11 @@ class Context {
   Backend* backend_;
   detail::HostMemory<Backend> host_memory_{*backend_};
   Arena<Backend> keep_{*backend_};
+
+ protected:
   Arena<Backend> own_{*backend_};  // scratch memory of this shard alone
+
+ private:
   Arena<detail::HostMemory<Backend>> host_{host_memory_};
   Arena<Backend>* scratch_ = nullptr;  // what scopes take from; null: own_
 };
@@ -178,6 +182,34 @@ class CoupledContext : public Context<BackendType> {
   using Shards = CoupledShards<typename BackendType::Team, compute_of<typename BackendType::Scalar>>;
 
   [[nodiscard]] Shards shards() { return Shards(this->place); }
+};
+
+/// The context of a step of a stream, which is one row through everything. Kernels are small, and become part of it.
+template <class Base>
+class StepContext : public Base {
+ public:
+  using Base::Base;
+
+  /// All scratch memory is this context's own.
+  class Scope {
+   public:
+    explicit Scope(Arena<typename Base::Backend>& scratch) : scratch_(scratch), mark_(scratch.mark()) {}
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { scratch_.release(mark_); }
+
+   private:
+    Arena<typename Base::Backend>& scratch_;
+    typename Arena<typename Base::Backend>::Mark mark_;
+  };
+  [[nodiscard]] Scope scope() { return Scope(this->own_); }
+
+  template <class Kernel>
+  [[gnu::always_inline]] void launch(const Kernel& kernel) {
+    auto& ctx = static_cast<Context<typename Base::Backend>&>(*this);
+    Launched<Context<typename Base::Backend>, Kernel>::note(ctx, kernel);
+    run(ctx, kernel);
+  }
 };
 
 }  // namespace sma

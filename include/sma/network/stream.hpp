@@ -139,8 +139,9 @@ class NetworkStream {
     const void* network = nullptr;  // whose steps these are
     std::string lost;               // what was not finite; empty: all was
   };
+  using ContextOfMany = std::conditional_t<couples_batch<Description>(), CoupledContext<B>, Context<B>>;
   struct State : Data {
-    std::conditional_t<couples_batch<Description>(), CoupledContext<B>, Context<B>> context;
+    StepContext<ContextOfMany> context;
     State() = default;
     State(const State& o) : Data(o) {}
     State& operator=(const State&) = delete;
@@ -206,7 +207,7 @@ class NetworkStream {
   /// A block of steps, whose outputs go to y, or else the last of them to `last`, unless they are null. False: not all are finite.
   SMA_NOINLINE static bool run_steps(State& state, const Weights<Description, Scalar>& w, const Element* x,
                                      Index rows, Scalar* y, Scalar* last) {
-    auto& ctx = state.context;
+    ContextOfMany& ctx = state.context;
     ctx.reset();
     auto* positions = ctx.template scratch<Position>(rows);
     auto* ids = ctx.template scratch<std::int32_t>(rows);
@@ -224,7 +225,7 @@ class NetworkStream {
   }
 
   /// A function of its own: what it computes must not move to where another arithmetic holds. Modules' steps become part of it, so that
-  /// their weights' places are constants; kernels do not.
+  /// their weights' places are constants, and their kernels with them (StepContext).
   SMA_NOINLINE [[gnu::flatten]] static void run_step(State& state, const Weights<Description, Scalar>& w,
                                                      const Element* x, Scalar* y) {
     state.context.reset();

@@ -272,6 +272,12 @@ TEST_CASE("drawn parts go on where the part before them ends, and tell seeds apa
   CHECK(parts.validation.label(2) == tasks::pathfinder_label(4, 22));
   CHECK(hash(parts) == hash(tasks::generate_pathfinder(32, 4, {20, 3, 2})));
   CHECK(hash(parts) != hash(tasks::generate_pathfinder(32, 5, {20, 3, 2})));
+  const auto easy = tasks::generate_pathfinder(32, 4, {60, 3, 2}, 6);
+  for (const std::uint64_t number : {7U, 27U, 47U})  // of a level's, one less, two less
+    CHECK(same(easy.train.sequence(number),
+               tasks::draw_pathfinder(32, 4, number, 6 - static_cast<int>(number / 20)).pixels));
+  CHECK(same(easy.test.sequence(1), tasks::draw_pathfinder(32, 4, 64).pixels));
+  CHECK(hash(easy) != hash(tasks::generate_pathfinder(32, 4, {60, 3, 2})));
   using Data = tasks::TrainingData<std::uint8_t, float, tasks::Normalisation, 1, tasks::PathPictures>;
   Data data(parts, 1, {0.5F, 0.5F});
   Data::Input x;
@@ -300,6 +306,24 @@ TEST_CASE("written pictures have the owners' layout and read back") {
   CHECK(message_of([&] {
           tasks::write_pathfinder(d.path(), 32, 6, 30);
         }).ends_with("curv_contour_length_14: found it there already, expected to make it"));
+}
+
+TEST_CASE("the owners' other sets have contours of fewer dashes") {
+  const files::Directory d;
+  for (const int dashes : {tasks::least_dashes, 6, 9}) {
+    CAPTURE(dashes);
+    for (std::uint64_t number = 0; number < 20; ++number) {
+      const auto p = tasks::draw_pathfinder(32, 3, number, dashes);
+      CHECK(p.label == tasks::pathfinder_label(3, number));
+      for (std::size_t c = 0; c < p.contours.size(); ++c)
+        CHECK(p.contours[c].size() == static_cast<std::size_t>(c < 2 ? dashes : 4));
+    }
+    tasks::write_pathfinder(d.path(), 32, 3, 10, dashes);
+    const std::string set = d.file("curv_contour_length_" + std::to_string(dashes));
+    CHECK(files::content_of(set + "/metadata/0.npy")
+              .find(" 1.0 " + std::to_string(dashes) + " 4 2 0.5 1 1\n") != std::string::npos);
+    CHECK(tasks::read_pathfinder(set, 32).train.size() == 8);
+  }
 }
 
 TEST_CASE("pictures that cannot be written leave nothing behind") {

@@ -116,6 +116,10 @@ template <class T, Index Width = kRegisterWidth<T>, Index Sums = 1>
 /// is touched.
 template <class T>
 [[gnu::always_inline]] inline void load_first(const T* from, Index count, Register<T>& x) {
+  if (count == kRegisterWidth<T>) {
+    std::memcpy(&x, from, sizeof(x));
+    return;
+  }
 #ifdef __AVX512F__
   const unsigned mask = (1U << count) - 1U;
   if constexpr (sizeof(T) == sizeof(float))
@@ -123,10 +127,6 @@ template <class T>
   else
     x = reinterpret_cast<Register<T>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from));
 #else
-  if (count == kRegisterWidth<T>) {
-    std::memcpy(&x, from, sizeof(x));
-    return;
-  }
   T part[kRegisterWidth<T>];
   for (Index l = 0; l < kRegisterWidth<T>; ++l) part[l] = l < count ? from[l] : T(0);
   std::memcpy(&x, part, sizeof(x));
@@ -134,6 +134,10 @@ template <class T>
 }
 template <class T>
 [[gnu::always_inline]] inline void store_first(const Register<T>& x, Index count, T* to) {
+  if (count == kRegisterWidth<T>) {  // whoever loads what a mask has stored waits until it is in memory
+    std::memcpy(to, &x, sizeof(x));
+    return;
+  }
 #ifdef __AVX512F__
   const unsigned mask = (1U << count) - 1U;
   if constexpr (sizeof(T) == sizeof(float))
@@ -141,10 +145,6 @@ template <class T>
   else
     _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), reinterpret_cast<__m512d>(x));
 #else
-  if (count == kRegisterWidth<T>) {
-    std::memcpy(to, &x, sizeof(x));
-    return;
-  }
   for (Index l = 0; l < count; ++l) to[l] = x[l];
 #endif
 }
