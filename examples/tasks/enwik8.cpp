@@ -1,6 +1,7 @@
 /// enwik8: what is the next byte? A language model on the first 100,000,000 bytes of a Wikipedia, or on any other text.
 
 #include <tasks/common/byte_data.hpp>
+#include <tasks/common/shown.hpp>
 #include <tasks/common/streamed.hpp>
 #include <tasks/common/task.hpp>
 
@@ -48,6 +49,13 @@ struct Task {
     return tasks::evaluate_streamed(net, data.text(), data.text().part(sma::Split::test), line.threads,
                                     static_cast<std::size_t>(line.evaluate_limit) * data.segments().length);
   }
+  template <class Net>
+  static void finish(Net& net, const Data& data, const tasks::CommandLine& line) {
+    if (line.activations.empty()) return;
+    std::vector<tasks::ShownText> shown;
+    for (std::size_t i = 0; i < 3; ++i) shown.push_back(data.shown(sma::Split::test, i, 3, 512));
+    tasks::write_texts(net, shown, line.activations);
+  }
 };
 
 }  // namespace
@@ -57,6 +65,8 @@ const tasks::About tasks::about_task{
     .description = "Trains SeqBoat as a language model of bytes.",
     .data =
         "file enwik8 of 100,000,000 bytes (mattmahoney.net/dc/enwik8.zip, unpacked), or another text, also "
-        "gzip: its first 90 % train, 5 % validate, 5 % test"};
+        "gzip: its first 90 % train, 5 % validate, 5 % test",
+    .activations =
+        "at the end, write the routers' confidences on three passages of the test part to this JSON file"};
 
 void tasks::run_task(const tasks::CommandLine& line) { tasks::run<Task>(line); }

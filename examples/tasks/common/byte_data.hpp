@@ -5,6 +5,7 @@
 #include <sma/base/sequences.hpp>
 #include <sma/train/trainer_options.hpp>
 #include <string>
+#include <tasks/common/shown.hpp>
 #include <tasks/data/bytes.hpp>
 #include <tasks/data/dataset.hpp>
 #include <utility>
@@ -55,6 +56,21 @@ class ByteData {
     const std::size_t begin = part.begin + static_cast<std::size_t>(i) * segments_.length;
     const std::size_t context = std::min(segments_.context, begin - part.begin);
     append(begin - context, begin, std::min(begin + segments_.length, part.end), x, targets);
+  }
+  /// Passage `i` of `count`, far from each other, of a split: `length` bytes as they are read. What is not printed is a dot.
+  [[nodiscard]] ShownText shown(sma::Split split, std::size_t i, std::size_t count,
+                                std::size_t length) const {
+    const ByteText::Part part = text_.part(split);
+    const std::size_t begin = part.begin + part.size() * i / count;
+    ShownText out;
+    for (std::size_t at = begin; at < std::min(begin + length, part.end); ++at) {
+      const std::uint8_t byte = text_.bytes()[at];
+      out.tokens.push_back(byte);
+      out.characters.push_back(byte == '\n' || (byte >= ' ' && byte < 127)
+                                   ? std::string(1, byte == '\n' ? ' ' : static_cast<char>(byte))
+                                   : "\u00b7");
+    }
+    return out;
   }
   [[nodiscard]] sma::Index training_size() const { return static_cast<sma::Index>(order_.size()); }
   [[nodiscard]] const ByteText& text() const { return text_; }

@@ -4,6 +4,7 @@
     check_tasks.py DIRECTORY TASK...    the programs DIRECTORY/TASK
 """
 
+import json
 import pathlib
 import random
 import re
@@ -25,6 +26,8 @@ DATA = {"enwik8": "text"}
 RESULT = {"enwik8": r"^test [\d.]+ bits per character \(\d+ bytes\)$"}
 # They draw pictures, too, as many as the benchmark has: the test split alone would take minutes, so that such a run is stopped.
 GENERATE = ("lra_pathfinder", "lra_pathx")
+# They write where routers opened in some texts.
+SHOWN = ("enwik8", "recall")
 DIRECTORY = None  # of the programs
 
 
@@ -121,7 +124,7 @@ def check_generate(program, task):
     """Starts a run on drawn pictures and stops it after an update."""
     with tempfile.TemporaryDirectory() as name:
         log = pathlib.Path(name) / "log.jsonl"
-        options = ["--generate", "--preset", "small", "--batch", "1", "--steps", "20", "--eval-limit", "1", "--quiet", "--log", str(log)]
+        options = ["--generate", "--level", "6", "--preset", "small", "--batch", "1", "--steps", "20", "--eval-limit", "1", "--quiet", "--log", str(log)]
         with subprocess.Popen([program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             head = process.stdout.readline()
             process.terminate()
@@ -144,12 +147,16 @@ def check(directory, task):
             globals()[task](folder)
             data = ["--data", str(folder / DATA.get(task, ""))]
         steps, batch = STEPS.get(task, ("2", "2"))
+        shown = folder / "activations.json" if task in SHOWN else None
         said = run(program, *data, "--preset", "small", "--steps", steps, "--batch", batch, "--threads", "2",
-                   "--quiet", "--save", str(folder / "run"), "--log", str(folder / "log.jsonl"))
+                   "--quiet", "--save", str(folder / "run"), "--log", str(folder / "log.jsonl"),
+                   *(["--activations", str(shown)] if shown else []))
         if not re.search(RESULT.get(task, r"^test accuracy [\d.]+ %"), said, re.MULTILINE):
             raise Failure(f"{task}: found '{said}', expected the test's result")
         if not (folder / "run" / "last.safetensors").exists():
             raise Failure(f"{task}: found no checkpoint")
+        if shown and len(json.loads(shown.read_text(encoding="utf-8"))["texts"][0]["layers"]) == 0:
+            raise Failure(f"{task}: found no layer in what --activations wrote")
     if task in GENERATE:
         check_generate(program, task)
     print(f"{task}: {found} parameters; updates, a checkpoint and an evaluation")

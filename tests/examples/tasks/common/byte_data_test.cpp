@@ -108,3 +108,23 @@ TEST_CASE("a text shorter than a segment is one segment") {
   CHECK(e.x.rows() == 180);
   CHECK(e.targets[90] == 1);
 }
+
+TEST_CASE("passages are shown as they are read, from places far from each other") {
+  const tasks::ByteData data(numbered(20000), 1, {.length = 30});
+  const auto part = data.text().part(sma::Split::test);
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    const tasks::ShownText passage = data.shown(sma::Split::test, i, 2, 300);
+    REQUIRE(passage.tokens.size() == 300);
+    REQUIRE(passage.characters.size() == 300);
+    CHECK(passage.targets.empty());
+    for (std::size_t t = 0; t < 300; ++t) {
+      const std::uint8_t byte = data.text().bytes()[part.begin + 500 * i + t];
+      CHECK(passage.tokens[t] == byte);
+      const bool is_printed = byte >= ' ' && byte < 127;
+      CHECK(passage.characters[t] == (byte == '\n' ? " "
+                                      : is_printed ? std::string(1, static_cast<char>(byte))
+                                                   : "\u00b7"));
+    }
+  }
+  CHECK(data.shown(sma::Split::test, 1, 2, 100000).tokens.size() == 500);  // to the part's end
+}
