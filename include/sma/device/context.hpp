@@ -128,7 +128,8 @@ class Context {
   }
 
   /// f(0) .. f(extent-1) in any order, or the backend's own way to do the same. One function a kernel type, never part of its
-  /// callers: whether a compiler joins a product and a sum into one rounding must not depend on who launches the kernel.
+  /// callers: whether a compiler joins a product and a sum into one rounding must not depend on who launches the kernel. (In a stream's step
+  /// it may: StepContext.)
   template <class Kernel>
   SMA_NOINLINE void launch(const Kernel& kernel) {
     Launched<Context, Kernel>::note(*this, kernel);
