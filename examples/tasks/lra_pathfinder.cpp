@@ -26,6 +26,7 @@ struct Task : tasks::PathTask<32> {
     sma::TrainerOptions o = paper();
     o.steps = 20000;
     o.batch = 32;
+    o.schedule.peak = 0.005;
     o.schedule.warmup = 2000;
     o.evaluate_every = 1000;
     return o;
