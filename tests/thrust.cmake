@@ -4,9 +4,9 @@
 #   golden_omp, or golden_cpp             a few golden files, the same code as golden_cuda's
 #   thrust_cuda                           tests/thrust
 #   golden_cuda                           all golden files; not part of `all`, as nvcc takes many minutes
-#   scripts/gpu_check, scripts/summary    scripts/gpu-check and scripts/test, with stand-ins for the GPU and for programs
+#   scripts/gpu_check, scripts/summary, scripts/lessons    scripts/gpu-check, scripts/test and scripts/lessons, with stand-ins for the GPU and for programs
 
-foreach(name IN ITEMS gpu_check summary)
+foreach(name IN ITEMS gpu_check summary lessons)
   add_test(NAME scripts/${name} COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/scripts/${name}_test.py")
   set_tests_properties(scripts/${name} PROPERTIES LABELS scripts TIMEOUT 600)
 endforeach()
