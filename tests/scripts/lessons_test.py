@@ -47,6 +47,7 @@ class Lessons(unittest.TestCase):
         for name in ("scripts", "build/release/examples"):
             (self.folder / name).mkdir(parents=True)
         self.write("scripts/lessons", SCRIPT.read_text(encoding="utf-8").replace("time.sleep(2)", "time.sleep(0.05)"))
+        self.write("scripts/trainers.py", SCRIPT.with_name("trainers.py").read_text(encoding="utf-8"))
         self.write("scripts/build", "#!/bin/bash\n[[ $2 == trainer ]]\n")
         self.trainer(hard=99)
 

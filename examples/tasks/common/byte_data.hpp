@@ -66,9 +66,10 @@ class ByteData {
     for (std::size_t at = begin; at < std::min(begin + length, part.end); ++at) {
       const std::uint8_t byte = text_.bytes()[at];
       out.tokens.push_back(byte);
-      out.characters.push_back(byte == '\n' || (byte >= ' ' && byte < 127)
-                                   ? std::string(1, byte == '\n' ? ' ' : static_cast<char>(byte))
-                                   : "\u00b7");
+      const bool is_printed = byte >= ' ' && byte < 127;
+      out.characters.push_back(byte == '\n' ? " "
+                               : is_printed ? std::string(1, static_cast<char>(byte))
+                                            : "\u00b7");
     }
     return out;
   }
